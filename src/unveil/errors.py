@@ -1,0 +1,93 @@
+"""Every error a user of unveil can meet.
+
+UnveilError
+├── PictureError            something is wrong with a picture file
+│   ├── UnreadablePicture   missing, empty, truncated, or not a picture
+│   ├── UnsupportedPicture  a picture, but of a kind that is refused (camera RAW, floating point, ...)
+│   ├── PictureTooLarge     more pixels than the limit
+│   ├── UnwritablePicture   the result cannot be written as asked
+│   └── OutputExists        the output is already there and overwriting was not asked for
+├── ModelError              something is wrong with a model file
+│   ├── ModelNotFound       no bundled or user model has this name, no file this path
+│   ├── InvalidModel        not a model file, or one with parts missing, foreign or changed
+│   └── ModelTooNew         written in a format that this version does not know
+├── EngineError             an engine cannot run this model
+│   └── MissingExtra        a package of an optional extra is not installed
+├── InvalidRequest          an argument contradicts another one, or names what the model does not have
+└── RecipeError             a training recipe is wrong
+
+Every message says what was found, what was expected, and what to do next.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+
+class UnveilError(Exception):
+    """Base of all errors that unveil raises on purpose."""
+
+
+class PictureError(UnveilError):
+    """Something is wrong with one picture file. `path` names it, `cause` says what."""
+
+    def __init__(self, path: str | PathLike[str] | None, cause: str) -> None:
+        self.path = None if path is None else fspath(path)
+        self.cause = cause
+        super().__init__(f"{self.path}: {cause}" if self.path else cause)
+
+
+class UnreadablePicture(PictureError):
+    """Raised when a file is missing, empty, truncated, or in no known picture format."""
+
+
+class UnsupportedPicture(PictureError):
+    """Raised when a picture is of a kind that unveil refuses, with advice on what to convert it to."""
+
+
+class PictureTooLarge(PictureError):
+    """Raised before decoding a picture that has more pixels than the limit allows."""
+
+
+class UnwritablePicture(PictureError):
+    """Raised when a result cannot be written: unknown format, folder missing, disk full, no permission."""
+
+
+class OutputExists(PictureError):
+    """Raised when the output file exists and overwriting it was not asked for."""
+
+
+class ModelError(UnveilError):
+    """Something is wrong with a model file."""
+
+
+class ModelNotFound(ModelError):
+    """Raised when a name is not in the catalogue and no file lies at the path."""
+
+
+class InvalidModel(ModelError):
+    """Raised when a file is not a model file, or when a part of it is missing, foreign or changed."""
+
+
+class ModelTooNew(ModelError):
+    """Raised when a model file has a format number that this version of unveil does not know."""
+
+
+class EngineError(UnveilError):
+    """Raised when an engine cannot open or run a network."""
+
+
+class MissingExtra(EngineError):
+    """Raised when a package of an optional extra is needed and not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'unveil[{extra}]'")
+
+
+class InvalidRequest(UnveilError, ValueError):
+    """Raised when an argument is out of range, contradicts another, or names what the model does not have."""
+
+
+class RecipeError(UnveilError):
+    """Raised when a training recipe has an unknown key, a missing one, or a value that cannot work."""

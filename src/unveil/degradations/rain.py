@@ -1,0 +1,90 @@
+"""Rain: bright streaks of falling drops in several layers, and the veil of a downpour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from unveil.degradations.base import Degradation, Shape, spread, uniform
+from unveil.degradations.convolution import field_sides, layered
+from unveil.degradations.haze import veiled
+
+KERNEL = 61
+LAYERS = 3
+SHORTEST, LONGEST = 8.0, 60.0
+THINNEST, WIDEST = 1.0, 3.0
+
+
+class Rain(Degradation):
+    """`I = J (1 - a S) + a S c`, or with drops that add light, `I = J + a S c`; S is a mask of streaks in 0..1.
+
+    The mask: sparse random points, each drawn out by the line kernel of its layer (own length, width and angle; the
+    layers of a picture share a direction but for a little jitter, and sometimes one crosses). A downpour adds a veil of
+    haze with t of at least 0.75. ABAIR gives no formula; ours.
+
+    Args:
+        additive: share of samples whose drops add light.
+        downpour: share of samples with a veil.
+    """
+
+    name = "rain"
+    printed = "rain"
+    severity_note = "share of the picture under streaks = s (0.03 + 0.72 s), before overlap; opacity 0.5..0.9"
+    typical = (0.1, 1.0)
+
+    def __init__(self, *, additive: float = 0.5, downpour: float = 0.3) -> None:
+        self.additive = additive
+        self.downpour = downpour
+
+    def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        batch = shape[0]
+        each = (batch, LAYERS)
+        jitter = uniform(each, generator, -0.07, 0.07)
+        crossing = (uniform((batch,), generator) < 0.15).float() * uniform((batch,), generator, -0.6, 0.6)
+        jitter[:, -1] += crossing
+        layers = uniform((batch, 1), generator, 1, LAYERS + 1).floor()
+        length = uniform((batch, 1), generator) * uniform(each, generator, 0.6, 1.0)
+        return {
+            "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
+            "share": (torch.arange(LAYERS, device=generator.device) >= LAYERS - layers) / layers,
+            "angle": uniform((batch, 1), generator, -math.pi / 4, math.pi / 4) + jitter,
+            "length": SHORTEST + (LONGEST - SHORTEST) * length,
+            "width": uniform(each, generator, THINNEST, WIDEST),
+            "opacity": uniform((batch,), generator, 0.5, 0.9),
+            "colour": uniform((batch,), generator, 0.8, 1.0),
+            "is_additive": uniform((batch,), generator) < self.additive,
+            "veil": uniform((batch,), generator, 0, 0.25) * (uniform((batch,), generator) < self.downpour),
+            "airlight": uniform((batch,), generator, 0.6, 0.9),
+        }
+
+    def streaks(self, severity: Tensor, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
+        """The mask S: (B, 1, H, W), 0..1."""
+        covered = (severity * (0.03 + 0.72 * severity))[:, None] * drawn["share"]
+        density = (covered / (drawn["length"] * drawn["width"]))[:, :, None, None]
+        above = drawn["field"] - (1 - density)
+        # A drop that just passes the threshold is faint, and grows brighter as the rain gets denser.
+        drops = torch.where(above > 0, 0.4 + 0.6 * above / density, 0.0)
+        return layered(drops, _lines(drawn["length"], drawn["width"], drawn["angle"]), height, width).clamp_(0, 1)
+
+    def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        alpha = self.streaks(severity, drawn, images.shape[-2], images.shape[-1]).mul_(spread(drawn["opacity"]))
+        veil = spread(drawn["veil"] * severity)
+        lit = veiled(images, 1 - veil, spread(drawn["airlight"]))
+        kept = 1 - alpha * ~spread(drawn["is_additive"])
+        return lit.mul_(kept).add_(alpha.mul_(spread(drawn["colour"])))
+
+
+def _lines(length: Tensor, width: Tensor, angle: Tensor) -> Tensor:
+    """Streaks (B, L, K, K) with a peak of 1, Gaussian across and with soft ends; angles are from the vertical."""
+    place = torch.arange(KERNEL, device=length.device, dtype=torch.float32) - KERNEL // 2
+    down, right = place[:, None], place[None, :]
+    sine, cosine = angle.sin()[:, :, None, None], angle.cos()[:, :, None, None]
+    length, width = length[:, :, None, None], width[:, :, None, None]
+    along, across = down * cosine + right * sine, right * cosine - down * sine
+    soft = 0.25 * length
+    ends = ((length / 2 - along.abs()) / soft).clamp_(0, 1)
+    across.div_(width * 0.425)
+    return across.square_().mul_(-0.5).exp_().mul_(ends)

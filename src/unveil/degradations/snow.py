@@ -1,0 +1,83 @@
+"""Snow: flakes of three sizes drifting through the picture, and a light veil."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from unveil.degradations.base import Degradation, Shape, spread, uniform
+from unveil.degradations.convolution import field_sides, layered
+from unveil.degradations.haze import veiled
+
+KERNEL = 33
+SMALLEST = (0.5, 1.3, 2.6)
+LARGEST = (1.2, 2.4, 5.0)
+SHARES = (0.35, 0.35, 0.3)
+
+
+class Snow(Degradation):
+    """`I = J (1 - a S) + a S c` with S a mask of flakes in 0..1, over a light veil of haze.
+
+    ABAIR gives no formula; ours.
+    The mask: sparse random points in three layers, each made a soft ellipse of the layer's size and drawn out along the
+    common direction of fall. Large flakes are near the lens: fewer, softer, drawn out longer.
+    """
+
+    name = "snow"
+    printed = "snow"
+    severity_note = "share of the picture under flakes = s (0.02 + 0.33 s), before overlap; veil up to 0.25 s"
+    typical = (0.1, 1.0)
+
+    def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        batch = shape[0]
+        each = (batch, len(SMALLEST))
+        smallest, largest = (torch.tensor(sizes, device=generator.device) for sizes in (SMALLEST, LARGEST))
+        radius = smallest + (largest - smallest) * uniform(each, generator)
+        return {
+            "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
+            "radius": radius,
+            "ratio": uniform(each, generator, 0.6, 1.0),
+            "turn": uniform(each, generator, 0, math.pi),
+            "fall": uniform((batch, 1), generator, -1.2, 1.2) + uniform(each, generator, -0.15, 0.15),
+            "drift": radius * uniform((batch, 1), generator, 0.0, 2.0),
+            "weight": uniform(each, generator, 0.3, 1.0),
+            "opacity": uniform((batch,), generator, 0.6, 0.95),
+            "colour": uniform((batch,), generator, 0.88, 1.0),
+            "veil": uniform((batch,), generator, 0.0, 0.25),
+        }
+
+    def flakes(self, severity: Tensor, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
+        """The mask S: (B, 1, H, W), 0..1."""
+        shares = torch.tensor(SHARES, device=severity.device) * drawn["weight"]
+        covered = (severity * (0.02 + 0.33 * severity))[:, None] * (shares / shares.sum(1, keepdim=True))
+        kernels = _ellipses(drawn)
+        density = (covered / kernels.sum((-2, -1)))[:, :, None, None].clamp_max(0.2)
+        above = drawn["field"] - (1 - density)
+        points = torch.where(above > 0, 0.5 + 0.5 * above / density, 0.0)
+        return layered(points, kernels, height, width).clamp_(0, 1)
+
+    def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        alpha = self.flakes(severity, drawn, images.shape[-2], images.shape[-1]).mul_(spread(drawn["opacity"]))
+        colour = spread(drawn["colour"])
+        veil = spread(drawn["veil"] * severity)
+        return veiled(veiled(images, 1 - veil, colour * 0.9), 1 - alpha, colour)
+
+
+def _ellipses(drawn: Mapping[str, Tensor]) -> Tensor:
+    """Flakes (B, 3, K, K) with a peak of 1: soft ellipses, drawn out along the fall."""
+    names = ("radius", "ratio", "turn", "fall", "drift")
+    radius, ratio, turn, fall, drift = (drawn[name][:, :, None, None] for name in names)
+    place = torch.arange(KERNEL, device=radius.device, dtype=torch.float32) - KERNEL // 2
+    down, right = place[:, None], place[None, :]
+    # The distance to the nearest point of the segment that the flake moved along.
+    toward_down, toward_right = fall.cos(), fall.sin()
+    moved = (down * toward_down + right * toward_right).clamp(-drift, drift)
+    down, right = down - moved * toward_down, right - moved * toward_right
+    sine, cosine = turn.sin(), turn.cos()
+    along, across = right * cosine + down * sine, (down * cosine - right * sine) / ratio
+    distance = (along * along + across * across).sqrt_()
+    soft = 0.5 + 0.35 * radius
+    return ((radius - distance) / soft + 0.5).clamp_(0, 1)

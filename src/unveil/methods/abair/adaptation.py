@@ -1,0 +1,64 @@
+"""Phase II: one adapter for one degradation on the frozen base (ABAIR, section on adapters)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unveil.degradations import DEGRADATIONS, quantise
+from unveil.methods.abair.adapters import AdapterFactors
+from unveil.methods.phase import Phase, to_unit
+
+
+class Adaptation(Phase):
+    """Trains the factors of one adapter; the base is frozen and stays bit for bit what it was.
+
+    Args:
+        network: the frozen base.
+        degradation: identifier in the table of degradations.
+        adapter: its fresh or earlier factors.
+        clean_share: share of samples that are left clean, so that the adapter does no harm where there is nothing to
+            undo (ours).
+        severities: range to draw from; `None` takes the degradation's typical one.
+        optimisation: arguments of `Phase`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        degradation: str,
+        adapter: AdapterFactors,
+        *,
+        clean_share: float = 0.05,
+        severities: tuple[float, float] | None = None,
+        **optimisation: Any,
+    ) -> None:
+        super().__init__(**optimisation)
+        self.network = network.requires_grad_(False).eval()
+        self.degradation = degradation
+        self.adapter = adapter
+        self.clean_share = clean_share
+        self.severities = severities or DEGRADATIONS[degradation].typical
+
+    def trainable(self) -> Iterable[nn.Parameter]:
+        return self.adapter.parameters()
+
+    def restore(self, image: Tensor) -> Tensor:
+        """Run the base with the adapter merged in; gradients reach the factors alone."""
+        weights = self.adapter.merged(dict(self.network.named_parameters()))
+        return torch.func.functional_call(self.network, weights, (image,))
+
+    def training_step(self, batch: Tensor, _: int) -> Tensor:
+        clean = to_unit(batch)
+        generator = self.draw()
+        low, high = self.severities
+        severity = low + (high - low) * torch.rand(len(clean), generator=generator)
+        severity = severity * (torch.rand(len(clean), generator=generator) >= self.clean_share)
+        degraded = quantise(DEGRADATIONS[self.degradation](clean, severity.to(clean.device), generator))
+        loss = F.l1_loss(self.restore(degraded.contiguous(memory_format=torch.channels_last)).float(), clean)
+        self.log("l1", loss, prog_bar=True)
+        return loss

@@ -1,0 +1,63 @@
+"""The estimator of degradations (ABAIR, Phase III): a light network that says what is wrong with a picture.
+
+The paper calls it lightweight and gives no architecture; this one is ours (about 0.53 M parameters, below the 0.9 M that the paper's
+totals leave room for).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with group norm, the first of stride 2, beside a 1x1 shortcut: `B C H W` -> `B D H/2 W/2`."""
+
+    def __init__(self, inside: int, out: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, out, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.GroupNorm(8, out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(8, out)
+        self.shortcut = nn.Conv2d(inside, out, 1, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.leaky_relu(self.norm1(self.conv1(x)), 0.1)
+        y = self.norm2(self.conv2(y))
+        return F.leaky_relu(y + self.shortcut(x), 0.1)
+
+
+class Estimator(nn.Module):
+    """Views of a picture to logits of degradations.
+
+    Args:
+        classes: number of logits: one a degradation and, usually, a last one for `clean`.
+        widths: channels of the stem and of each residual block.
+        hidden: width of the feature vector that the last layer sees.
+
+    Shapes: `B 3 S S`, 0..1 -> `B classes`. Views must keep native resolution (resizing removes noise and JPEG blocks),
+    except the global one; `unveil.restoration.diagnosis` makes them.
+    """
+
+    def __init__(self, *, classes: int, widths: Sequence[int] = (32, 32, 64, 96, 128), hidden: int = 128) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1)
+        self.blocks = nn.Sequential(
+            *(Residual(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        )
+        self.hidden = nn.Linear(2 * widths[-1], hidden)
+        self.head = nn.Linear(hidden, classes)
+
+    def embed(self, views: Tensor) -> Tensor:
+        """The feature vector before the last layer: `B 3 S S` -> `B hidden`."""
+        x = self.blocks(F.leaky_relu(self.stem(views - 0.5), 0.1))
+        flat = x.flatten(2)
+        mean = flat.mean(2)
+        deviation = (flat - mean[:, :, None]).square().mean(2).add(1e-6).sqrt()
+        return F.leaky_relu(self.hidden(torch.cat((mean, deviation), 1)), 0.1)
+
+    def forward(self, views: Tensor) -> Tensor:
+        return self.head(self.embed(views))

@@ -1,0 +1,61 @@
+"""Phase I: the base network learns all degradations at once, region by region (ABAIR, section on pre-training)."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unveil.methods.abair.cutmix import DegradationCutMix
+from unveil.methods.phase import Phase, to_unit
+from unveil.networks import RestorationNetwork
+
+
+class SegmentationHead(nn.Conv2d):
+    """Says which degradation each pixel has, from the features that feed the output convolution.
+
+    A 3x3 convolution with bias (ours; the paper only shows where it branches off): `B C h w` -> `B classes h w`. It is
+    trained beside the base and left out of the restoring graph.
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__(features, classes, 3, padding=1)
+
+    def loss(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy against the map of classes `B H W`, taken at the resolution of the features."""
+        stride = labels.shape[-1] // features.shape[-1]
+        return F.cross_entropy(self(features).float(), labels[:, ::stride, ::stride])
+
+
+class Pretraining(Phase):
+    """Phase I: L1 to the clean picture plus `head_weight` times the head's cross entropy.
+
+    Args:
+        network: the base, any network of `unveil.networks`.
+        cutmix: makes degraded pictures and their maps from clean ones.
+        head_weight: lambda of the loss; 0 trains without the head (a row of the paper's ablation).
+        optimisation: arguments of `Phase`.
+    """
+
+    def __init__(
+        self, network: nn.Module, cutmix: DegradationCutMix, *, head_weight: float = 0.01, **optimisation: Any
+    ) -> None:
+        super().__init__(**optimisation)
+        self.network = network
+        self.cutmix = cutmix
+        self.head_weight = head_weight
+        self.head = SegmentationHead(cast("RestorationNetwork", network).features, len(cutmix.classes))
+
+    def training_step(self, batch: Tensor, _: int) -> Tensor:
+        clean = to_unit(batch)
+        degraded, labels = self.cutmix(clean, self.draw())
+        network = cast("RestorationNetwork", self.network)
+        features = network.encode(degraded)
+        restoration = F.l1_loss(network.decode(features, degraded).float(), clean)
+        self.log("l1", restoration, prog_bar=True)
+        if self.head_weight == 0:
+            return restoration
+        segmentation = self.head.loss(features, labels)
+        self.log("cross_entropy", segmentation, prog_bar=True)
+        return restoration + self.head_weight * segmentation

@@ -1,0 +1,152 @@
+"""Layers that several networks share.
+
+Written for speed without changing the published arithmetic (`docs/architecture.md` says how a network is added).
+Parameter names are those of the official implementations, so that official weights fit by name.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of every pixel, with weight and bias (biased variance).
+
+    Shapes: `B C H W` in and out. The permutation to channels-last costs nothing where the memory already is in that
+    order, and the fused kernel behind it is faster than the mean form.
+    """
+
+    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],), self.weight, self.bias, self.eps)
+        return y.permute(0, 3, 1, 2)
+
+
+def downsample(channels: int) -> nn.Sequential:
+    """Halve the resolution and double the channels: conv 3x3 to `channels // 2`, then pixel-unshuffle (Restormer)."""
+    return nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+
+
+def upsample(channels: int) -> nn.Sequential:
+    """Double the resolution and halve the channels: conv 3x3 to `2 * channels`, then pixel-shuffle (Restormer)."""
+    return nn.Sequential(nn.Conv2d(channels, channels * 2, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+
+class Norm(nn.Module):
+    """`LayerNorm2d` under the name that Restormer's family gives it (`norm1.body.weight`)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = LayerNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class ChannelAttention(nn.Module):
+    """Multi-Dconv head transposed attention (MDTA; Restormer, CVPR 2022, eq. 1 and 2): attention between channels.
+
+    Queries and keys are normalised over all pixels, so the result depends on the whole input. The small
+    channels-by-channels product is divided by the norms instead of normalising the two large maps: the same value for
+    less memory traffic.
+
+    Shapes: `B C H W` in and out; C must be a multiple of `heads`.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.qkv_dwconv = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
+        self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, channels, height, width = x.shape
+        mixed = self.qkv_dwconv(self.qkv(x))
+        split = (self.heads, channels // self.heads)
+        q = mixed[:, :channels].reshape(-1, *split, height * width)
+        k = mixed[:, channels : 2 * channels].reshape(-1, *split, height * width)
+        v = mixed[:, 2 * channels :].reshape(-1, *split, height * width)
+        norm_q = q.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
+        norm_k = k.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
+        likeness = (q @ k.transpose(-2, -1)) / (norm_q * norm_k.transpose(-2, -1)) * self.temperature
+        return self.project_out((likeness.softmax(-1) @ v).reshape(-1, channels, height, width))
+
+
+class GatedFeedForward(nn.Module):
+    """Gated-Dconv feed-forward network (GDFN; Restormer, eq. 3). Hidden width is `int(channels * factor)`.
+
+    Shapes: `B C H W` in and out.
+    """
+
+    def __init__(self, channels: int, factor: float) -> None:
+        super().__init__()
+        self.hidden = int(channels * factor)
+        self.project_in = nn.Conv2d(channels, 2 * self.hidden, 1, bias=False)
+        self.dwconv = nn.Conv2d(2 * self.hidden, 2 * self.hidden, 3, padding=1, groups=2 * self.hidden, bias=False)
+        self.project_out = nn.Conv2d(self.hidden, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.dwconv(self.project_in(x))
+        return self.project_out(F.gelu(y[:, : self.hidden]) * y[:, self.hidden :])
+
+
+class RelativePositions(nn.Module):
+    """Learned terms for the row and column distance between a query and a key (X-Restormer's tables)."""
+
+    def __init__(self, reach: int, dim_head: int) -> None:
+        super().__init__()
+        self.rel_height = nn.Parameter(torch.randn(2 * reach - 1, dim_head) * dim_head**-0.5)
+        self.rel_width = nn.Parameter(torch.randn(2 * reach - 1, dim_head) * dim_head**-0.5)
+
+
+class OverlappingAttention(nn.Module):
+    """Overlapping cross-attention (OCA; X-Restormer, ECCV 2024): queries of a window see the keys of a larger one.
+
+    Queries come from `window` x `window` windows, keys and values from windows half as large again, taken at the same
+    stride over zero padding. Scores are the scaled products plus relative position terms; those are folded into
+    the product by appending them to the queries and one-hot rows to the keys, which is faster than adding them.
+
+    Shapes: `B C H W` in and out; H and W must be multiples of `window`.
+    """
+
+    def __init__(self, channels: int, heads: int, *, dim_head: int, window: int = 8) -> None:
+        super().__init__()
+        self.heads, self.dim_head, self.window = heads, dim_head, window
+        self.reach = window + window // 2
+        self.qkv = nn.Conv2d(channels, 3 * heads * dim_head, 1, bias=False)
+        self.rel_pos_emb = RelativePositions(self.reach, dim_head)
+        self.project_out = nn.Conv2d(heads * dim_head, channels, 1, bias=False)
+        query, key = torch.arange(window), torch.arange(self.reach)
+        distance = key[None, :] - query[:, None] + self.reach - 1
+        columns = F.one_hot(key.repeat(self.reach), self.reach).T
+        rows = F.one_hot(key.repeat_interleave(self.reach), self.reach).T
+        self.register_buffer("distance", distance, persistent=False)
+        self.register_buffer("places", torch.cat((columns, rows)).float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        size, reach, heads, dim = self.window, self.reach, self.heads, self.dim_head
+        down, across = height // size, width // size
+        inner = heads * dim
+        mixed = self.qkv(x)
+        q = mixed[:, :inner].reshape(-1, heads, dim, down, size, across, size) * dim**-0.5
+        q = q.permute(0, 1, 3, 5, 4, 6, 2)
+        near = F.pad(mixed[:, inner:], [(reach - size) // 2] * 4).unfold(2, reach, size).unfold(3, reach, size)
+        near = near.reshape(-1, 2, heads, dim, down, across, reach * reach).permute(1, 0, 2, 4, 5, 3, 6)
+        k, v = near[0], near[1]
+        by_column = torch.einsum("bhyxijd,jld->bhyxijl", q, self.rel_pos_emb.rel_width[self.distance])
+        by_row = torch.einsum("bhyxijd,ild->bhyxijl", q, self.rel_pos_emb.rel_height[self.distance])
+        queries = torch.cat((q, by_column, by_row), -1).flatten(4, 5)
+        keys = torch.cat((k, self.places.to(k.dtype).expand(*k.shape[:-2], -1, -1)), -2)
+        seen = (queries @ keys).softmax(-1) @ v.transpose(-2, -1)
+        seen = seen.reshape(-1, heads, down, across, size, size, dim).permute(0, 1, 6, 2, 4, 3, 5)
+        return self.project_out(seen.reshape(-1, inner, height, width))

@@ -1,0 +1,270 @@
+"""From a recipe to a model file: ABAIR's three phases in one resumable run.
+
+A run lives in one folder:
+
+    recipe.json                         the resolved recipe
+    pretraining/                        last.ckpt while it runs, final.ckpt once it is done, metrics.csv, TensorBoard events
+    adapters/noise/ ...                 the same for each adapter
+    estimation/                         the same for the estimator
+    model.safetensors                   once all phases are done
+
+A phase that has a final.ckpt is not run again; one that has a last.ckpt goes on from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader
+
+import unveil
+from unveil import networks
+from unveil.data import CropBatches, Photographs
+from unveil.degradations import DEGRADATIONS
+from unveil.errors import RecipeError
+from unveil.methods.abair.adaptation import Adaptation
+from unveil.methods.abair.adapters import AdapterFactors
+from unveil.methods.abair.cutmix import CLEAN, DegradationCutMix
+from unveil.methods.abair.estimation import Estimation
+from unveil.methods.abair.estimator import Estimator
+from unveil.methods.abair.pretraining import Pretraining
+from unveil.methods.phase import Phase
+from unveil.training.recipe import AdapterStage, Recipe, Stage
+
+PHASES = ("pretrain", "adapt", "estimate", "export")
+
+
+def run(
+    recipe: Path | str,
+    *,
+    data: Iterable[Path | str] = (),
+    out: Path | str | None = None,
+    phases: Sequence[str] = ("all",),
+    overrides: Iterable[str] = (),
+    resume: bool = True,
+    threads: int | None = None,
+) -> Path:
+    """Run a recipe, or some of its phases, and return the folder of the run.
+
+    Args:
+        recipe: a YAML file.
+        data: folders of clean photographs; replace those of the recipe.
+        out: folder of the run; `runs/NAME` by default.
+        phases: any of `pretrain`, `adapt`, `adapt:noise` (one adapter), `estimate`, `export`, or `all`.
+        overrides: `key.key=value`, applied on top of the recipe.
+        resume: go on from what the folder holds. Otherwise a folder with results in it is an error.
+        threads: CPU threads; all by default.
+
+    Raises:
+        RecipeError: the recipe is wrong, a phase is unknown, or an earlier phase has not been run.
+    """
+    plan = Recipe.read(recipe, overrides=overrides, folders=map(str, data))
+    chosen = _choose(phases, plan)
+    folder = Path(out) if out is not None else Path("runs") / plan.name
+    if not resume and any(folder.glob("**/*.ckpt")):
+        raise RecipeError(f"{folder} already holds a run; resume it, or name another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    _keep_recipe(folder / "recipe.json", plan)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    training = Run(plan, folder)
+    for phase in chosen:
+        match phase.split(":"):
+            case ["pretrain"]:
+                training.pretrain()
+            case ["adapt", degradation]:
+                training.adapt(degradation)
+            case ["estimate"]:
+                training.estimate()
+            case _:
+                training.export()
+    return folder
+
+
+class Run:
+    """One run of a recipe in its folder."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self._photographs: dict[int, Photographs] = {}
+
+    def pretrain(self) -> None:
+        """Phase I."""
+        stage = self.recipe.pretraining
+        where = self.folder / "pretraining"
+        if (where / "final.ckpt").exists():
+            return
+        torch.manual_seed(self.recipe.seed)
+        phase = Pretraining(
+            self._network(),
+            DegradationCutMix(dict(stage.degradations), regions=stage.regions),
+            head_weight=stage.head_weight,
+            seed=self.recipe.seed,
+            **stage.optimisation(),
+        )
+        self._fit(phase, stage, where, side=stage.patch)
+
+    def adapt(self, degradation: str) -> None:
+        """Phase II for one degradation."""
+        stage = self.recipe.adapters[degradation]
+        where = self.folder / "adapters" / degradation
+        if (where / "final.ckpt").exists():
+            return
+        seed = self.recipe.seed + 1 + list(DEGRADATIONS).index(degradation)
+        torch.manual_seed(seed)
+        network = self.base()
+        phase = Adaptation(
+            network,
+            degradation,
+            fresh_adapter(network, stage),
+            clean_share=stage.clean_share,
+            severities=stage.severities,
+            seed=seed,
+            **stage.optimisation(),
+        )
+        self._fit(phase, stage, where, side=stage.patch)
+
+    def estimate(self) -> None:
+        """Phase III."""
+        stage = self.recipe.estimation
+        where = self.folder / "estimation"
+        if (where / "final.ckpt").exists():
+            return
+        seed = self.recipe.seed + 1 + len(DEGRADATIONS)
+        torch.manual_seed(seed)
+        classes = self.classes()
+        phase = Estimation(
+            Estimator(classes=len(classes)),
+            classes,
+            composed=stage.composed,
+            cut=stage.cut,
+            reduced=stage.reduced,
+            clean_weight=stage.clean_weight,
+            seed=seed,
+            **stage.optimisation(),
+        )
+        self._fit(phase, stage, where, side=2 * stage.patch)
+        loader = self._batches(stage, side=2 * stage.patch, start=stage.iterations, steps=stage.calibration, seed=seed)
+        phase.calibrate(loader)
+        torch.save({"temperature": phase.temperature, "accuracy": phase.accuracy}, where / "calibration.pt")
+
+    def export(self) -> Path:
+        """Write the model file of a finished run."""
+        from unveil import export, models
+
+        return models.write(export.model_from_checkpoint(self.folder), self.folder / "model.safetensors")
+
+    def classes(self) -> tuple[str, ...]:
+        """What the estimator tells apart: one entry an adapter, `clean` last."""
+        return (*self.recipe.adapters, CLEAN)
+
+    def base(self) -> nn.Module:
+        """The network of Phase I with its final weights."""
+        path = self.folder / "pretraining" / "final.ckpt"
+        if not path.exists():
+            raise RecipeError(f"{path} is missing: adapters need the base of Phase I; run the phase 'pretrain' first")
+        network = self._network()
+        network.load_state_dict(part(path, "network."))
+        return network
+
+    def _network(self) -> nn.Module:
+        config = dict(self.recipe.network)
+        try:
+            network = networks.build(config.pop("name", ""), **config)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"network: {error}") from None
+        return network.to(memory_format=torch.channels_last)
+
+    def _batches(self, stage: Stage, *, side: int, start: int, steps: int, seed: int) -> DataLoader[torch.Tensor]:
+        section = self.recipe.photographs
+        if side not in self._photographs:
+            self._photographs[side] = Photographs(section.folders, shortest=side, memory=section.memory)
+        batches = CropBatches(
+            self._photographs[side],
+            batch=stage.batch,
+            patch=side,
+            steps=steps,
+            start=start,
+            seed=seed,
+            halve=section.halve,
+        )
+        # On a GPU the crops are cut while it computes; on a CPU workers would only take cores from the training.
+        workers = 4 if torch.cuda.is_available() else 0
+        return DataLoader(batches, batch_size=None, shuffle=False, num_workers=workers)
+
+    def _fit(self, phase: Phase, stage: Stage, where: Path, *, side: int) -> None:
+        last = where / "last.ckpt"
+        start = int(torch.load(last, weights_only=True, mmap=True)["global_step"]) if last.exists() else 0
+        loader = self._batches(stage, side=side, start=start, steps=stage.iterations, seed=phase.seed)
+        batches = loader.dataset
+        assert isinstance(batches, CropBatches)
+        phase.record = {
+            "recipe": json.loads(json.dumps(self.recipe.as_dict())),
+            "version": unveil.__version__,
+            "data": batches.photographs.digest(),
+            "phase": where.name,
+        }
+        keep: list[Callback] = [
+            ModelCheckpoint(where, filename="last", every_n_train_steps=500, enable_version_counter=False),
+            TQDMProgressBar(refresh_rate=20),
+        ]
+        loggers = [CSVLogger(where, name="", version=""), TensorBoardLogger(where, name="", version="")]
+        trainer = lightning.Trainer(
+            max_steps=stage.iterations,
+            max_epochs=-1,
+            devices=1,
+            precision=self.recipe.precision,  # type: ignore[arg-type]
+            gradient_clip_val=stage.clip,
+            callbacks=keep,
+            logger=loggers,
+            log_every_n_steps=50,
+            enable_model_summary=False,
+            default_root_dir=where,
+        )
+        trainer.fit(phase, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+        if trainer.global_step < stage.iterations:
+            raise KeyboardInterrupt(f"stopped at step {trainer.global_step} of {stage.iterations}; run again to go on")
+        trainer.save_checkpoint(where / "final.ckpt", weights_only=True)
+        last.unlink(missing_ok=True)
+
+
+def fresh_adapter(network: nn.Module, stage: AdapterStage) -> AdapterFactors:
+    """A new adapter in the form that the recipe asks for."""
+    return AdapterFactors(network, rank=stage.rank, alpha=stage.alpha, mode=stage.mode, vectors=stage.vectors)
+
+
+def part(path: Path, prefix: str) -> dict[str, Any]:
+    """The weights below one prefix of a checkpoint, read without executing anything."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _choose(phases: Sequence[str], recipe: Recipe) -> list[str]:
+    """Phases in running order, `adapt` spelled out per degradation."""
+    unknown = [name for name in recipe.adapters if name not in DEGRADATIONS]
+    if unknown:
+        raise RecipeError(f"adapters: no generator for {', '.join(unknown)}; known: {', '.join(DEGRADATIONS)}")
+    chosen: list[str] = []
+    for phase in PHASES if "all" in phases else phases:
+        kind, _, degradation = phase.partition(":")
+        if kind not in PHASES or (degradation and degradation not in recipe.adapters):
+            adapters = [f"adapt:{name}" for name in recipe.adapters]
+            raise RecipeError(f"unknown phase {phase!r}; known: all, {', '.join([*PHASES, *adapters])}")
+        if kind == "adapt" and not degradation:
+            chosen += [f"adapt:{name}" for name in recipe.adapters]
+        else:
+            chosen.append(phase)
+    return chosen
+
+
+def _keep_recipe(path: Path, recipe: Recipe) -> None:
+    path.write_text(json.dumps({"unveil": unveil.__version__, "recipe": recipe.as_dict()}, indent=2), encoding="utf-8")

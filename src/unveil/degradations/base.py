@@ -75,7 +75,7 @@ class Degradation(ABC):
         return torch.where(spread(severity) > 0, degraded, images)
 
     def __call__(self, images: Tensor, severity: Tensor | float, generator: torch.Generator) -> Tensor:
-        """Draw on the generator's device, apply on the device of `images`. A plain number is every sample's severity."""
+        """Draw on the generator's device, apply on that of `images`. A plain number is every sample's severity."""
         if not isinstance(severity, Tensor):
             if not 0 <= severity <= 1:
                 raise InvalidRequest(f"{self.name}: found severity {severity}, expected 0 to 1")

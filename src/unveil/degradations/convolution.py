@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def fast_side(side: int) -> int:
@@ -64,7 +64,7 @@ def reflected(images: Tensor, margin: int, rows: int, columns: int) -> Tensor:
     height, width = images.shape[-2:]
     below, right = rows - height - margin, columns - width - margin
     if max(margin, below) < height and max(margin, right) < width:
-        return F.pad(images, (margin, right, margin, below), mode="reflect")
+        return functional.pad(images, (margin, right, margin, below), mode="reflect")
     down = _reflected_index(rows, height, margin, images.device)
     across = _reflected_index(columns, width, margin, images.device)
     return images.index_select(-2, down).index_select(-1, across)

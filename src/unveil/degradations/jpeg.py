@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from unveil.degradations.base import Degradation, Shape, uniform
 
@@ -106,9 +106,9 @@ def _colour_round_trip(pixels: Tensor, luma: Tensor, chroma: Tensor, is_half: Te
     colour = planes[:, 1:].clamp_(-128, 127)
     # libjpeg rounds averages of four down and up by turns, column by column.
     turns = torch.tensor((0.25, 0.5), device=pixels.device).repeat(columns // 4)
-    half = _round_trip(F.avg_pool2d(colour, 2).add_(turns).floor_(), chroma).round_().clamp_(-128, 127)
+    half = _round_trip(functional.avg_pool2d(colour, 2).add_(turns).floor_(), chroma).round_().clamp_(-128, 127)
     # libjpeg's triangle filter is what bilinear interpolation by 2 is.
-    half = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
+    half = functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
     both = _round_trip(torch.cat((planes[:, :1] - 128, colour), 1), luma, chroma).round_().clamp_(-128, 127)
     both[:, :1] += 128
     both[:, 1:] = torch.where(is_half[:, None, None, None], half.round_(), both[:, 1:])

@@ -1,0 +1,94 @@
+"""Finds out what is wrong with a photograph and undoes it.
+
+    import unveil
+
+    restored = unveil.restore("photo.jpg")       # a Picture; for a NumPy array, an array of the same shape and dtype
+    unveil.write(restored, "restored.jpg")
+    print(unveil.diagnose("photo.jpg"))
+
+    restorer = unveil.load("abair-fast")         # keep it for many pictures
+    result = restorer.run("photo.jpg", strength=0.8)
+
+Importing this package loads nothing heavy, not even NumPy; that happens at the first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unveil.errors import (
+    EngineError,
+    InvalidModel,
+    InvalidRequest,
+    MissingExtra,
+    ModelError,
+    ModelNotFound,
+    ModelTooNew,
+    OutputExists,
+    PictureError,
+    PictureTooLarge,
+    RecipeError,
+    UnreadablePicture,
+    UnsupportedPicture,
+    UnveilError,
+    UnwritablePicture,
+)
+
+if TYPE_CHECKING:
+    from unveil.images import Picture, read, write
+    from unveil.restoration import Diagnosis, Restoration, Restorer, diagnose, load, restore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Diagnosis",
+    "EngineError",
+    "InvalidModel",
+    "InvalidRequest",
+    "MissingExtra",
+    "ModelError",
+    "ModelNotFound",
+    "ModelTooNew",
+    "OutputExists",
+    "Picture",
+    "PictureError",
+    "PictureTooLarge",
+    "RecipeError",
+    "Restoration",
+    "Restorer",
+    "UnreadablePicture",
+    "UnsupportedPicture",
+    "UnveilError",
+    "UnwritablePicture",
+    "__version__",
+    "diagnose",
+    "load",
+    "read",
+    "restore",
+    "write",
+]
+
+_HOMES = {
+    "Picture": "unveil.images",
+    "read": "unveil.images",
+    "write": "unveil.images",
+    "Diagnosis": "unveil.restoration",
+    "Restoration": "unveil.restoration",
+    "Restorer": "unveil.restoration",
+    "diagnose": "unveil.restoration",
+    "load": "unveil.restoration",
+    "restore": "unveil.restoration",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unveil' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,65 @@
+"""ONNX Runtime: the weightless graph is given its weights from memory when the session is made, so blends cost nothing at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from unveil.engines.graph import describe, fit_dimensions, fit_weights
+from unveil.errors import EngineError
+from unveil.models import Model
+
+ERROR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxNetwork:
+    """One session. `weights` only keeps alive the memory that the session reads."""
+
+    label: str
+    session: ort.InferenceSession
+    weights: list[NDArray[Any]]
+
+    def __call__(self, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        try:
+            results = self.session.run(None, inputs)
+        except Exception as error:
+            raise EngineError(f"{self.label}: ONNX Runtime stopped ({error}).") from error
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, (np.asarray(result) for result in results), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxEngine:
+    """The default engine."""
+
+    threads: int | None = None
+    name: str = "onnx"
+
+    def open(
+        self, model: Model, role: str, weights: Mapping[str, NDArray[Any]], dimensions: Mapping[str, int]
+    ) -> OnnxNetwork:
+        label, graph, signature = describe(model, role)
+        values = fit_dimensions(label, signature, dimensions)
+        arrays = fit_weights(label, signature, weights)
+        options = ort.SessionOptions()
+        options.log_severity_level = ERROR
+        if self.threads is not None:
+            options.intra_op_num_threads = self.threads
+        for symbol, value in values.items():
+            options.add_free_dimension_override_by_name(symbol, value)
+        try:
+            if arrays:
+                names = list(arrays)
+                options.add_external_initializers(
+                    names, [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in names]
+                )
+            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise EngineError(f"{label}: ONNX Runtime cannot open it ({error}).") from error
+        return OnnxNetwork(label, session, list(arrays.values()))

@@ -1,0 +1,106 @@
+"""Blending adapters into the weights of the base network: W + sum_i w_i change_i (spec: ABAIR, products and never factors)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unveil.errors import InvalidModel, InvalidRequest
+
+if TYPE_CHECKING:
+    from unveil.models.file import Adapter
+
+FORMS = (frozenset({"down", "up"}), frozenset({"delta"}), frozenset({"lora_a", "lora_b"}))
+
+
+def change(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], alpha: float, rank: int) -> NDArray[np.float32]:
+    """What one adapter at full weight adds to one base weight of this shape, in float32.
+
+    The four forms are those of docs/reference/model-file.md: `down`/`up` for dense and 1x1 layers, `down`/`up` with a
+    spatial `down` for k x k layers, `delta`, and loralib's `lora_a`/`lora_b`.
+
+    Raises:
+        InvalidModel: the factors are of no known form, or do not fit the shape or the rank.
+    """
+    check_factors(factors, shape, rank)
+    arrays = {name: np.asarray(factor, dtype=np.float32) for name, factor in factors.items()}
+    if "delta" in arrays:
+        return arrays["delta"].reshape(shape)
+    scale = np.float32(alpha / rank)
+    if "lora_a" in arrays:
+        return scale * (arrays["lora_b"] @ arrays["lora_a"]).reshape(shape)
+    down = arrays["down"]
+    return scale * (arrays["up"] @ down.reshape(down.shape[0], -1)).reshape(shape)
+
+
+def check_factors(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], rank: int) -> None:
+    """Compare the shapes of factors with those that a base weight of this shape asks for.
+
+    Raises:
+        InvalidModel: with the shapes found and the shapes expected.
+    """
+    if frozenset(factors) not in FORMS:
+        raise InvalidModel(
+            f"factors {sorted(factors)} are of no known form, expected down and up, delta, or lora_a and lora_b"
+        )
+    expected = _expected(factors, shape, rank)
+    found = {name: tuple(factor.shape) for name, factor in factors.items()}
+    if found != expected:
+        raise InvalidModel(f"factors of shapes {found} do not fit a weight of shape {shape} at rank {rank}")
+
+
+def _expected(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], rank: int) -> dict[str, tuple[int, ...]]:
+    """The shapes that the factors must have; empty where this form cannot serve this weight."""
+    if "delta" in factors:
+        return {"delta": shape}
+    if "lora_a" in factors:
+        if len(shape) != 4 or shape[2] != shape[3]:
+            return {}
+        side = shape[2]
+        # The groups of a convolution cannot be seen in its weight, so the width of lora_a tells the number of inputs.
+        inputs, rest = divmod(factors["lora_a"].shape[-1], side) if factors["lora_a"].ndim == 2 else (0, 1)
+        groups, uneven = divmod(inputs, shape[1])
+        if rest or uneven or groups < 1 or shape[0] % groups:
+            return {}
+        return {"lora_a": (rank * side, inputs * side), "lora_b": (shape[0] // groups * side, rank * side)}
+    if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1) and factors["down"].ndim == 2):
+        return {"down": (rank, shape[1]), "up": (shape[0], rank)}
+    if len(shape) == 4:
+        return {"down": (rank, *shape[1:]), "up": (shape[0], rank)}
+    return {}
+
+
+def blend(
+    base: Mapping[str, NDArray[Any]],
+    adapters: Mapping[str, Adapter],
+    weights: Mapping[str, float],
+) -> dict[str, NDArray[np.float32]]:
+    """The base weights with every adapter added at its weight, in float32.
+
+    Arrays of the base that no adapter touches and that are float32 already are shared, not copied; the base is never
+    written to. A weight of zero costs nothing.
+
+    Raises:
+        InvalidRequest: a weight for an adapter that does not exist, or one that is not a finite number.
+    """
+    for degradation, weight in weights.items():
+        if degradation not in adapters:
+            known = ", ".join(adapters) or "none"
+            raise InvalidRequest(f"No adapter is called {degradation!r}; this model has: {known}.")
+        if not math.isfinite(weight):
+            raise InvalidRequest(f"The weight of {degradation!r} is {weight}, expected a finite number.")
+    blended = {name: np.asarray(array, dtype=np.float32) for name, array in base.items()}
+    for degradation, weight in weights.items():
+        if weight == 0:
+            continue
+        adapter = adapters[degradation]
+        for name, factors in adapter.factors.items():
+            array = blended[name]
+            # Products are added into a copy made once; `is` tells whether an earlier adapter has made it already.
+            added = np.float32(weight) * change(factors, array.shape, adapter.alpha, adapter.rank)
+            blended[name] = array + added
+    return blended

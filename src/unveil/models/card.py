@@ -1,0 +1,234 @@
+"""The card of a model file: what the model is, what it can undo, and how it wants to be run.
+
+The keys are those of docs/reference/model-file.md. Keys that this version does not know are ignored; a larger format number is not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, cast
+
+from unveil.errors import InvalidModel, ModelTooNew
+
+FORMAT = 1
+RULES = ("sw", "oh", "none")
+CLEAN = "clean"
+
+# No network comes near these; a card beyond them is damaged or hostile, and would only fail later by exhausting memory.
+LARGEST_STEP = 4096
+LARGEST_SIDE = 4096
+MOST_CROPS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterCard:
+    """What is known of one adapter. Its factors are scaled by `alpha / rank`."""
+
+    rank: int
+    alpha: float
+    mode: str
+    base_checksum: str
+    training_data: str = ""
+
+    @classmethod
+    def from_fields(cls, values: Fields) -> AdapterCard:
+        return cls(
+            rank=values.integer("rank", 1, LARGEST_STEP),
+            alpha=values.number("alpha"),
+            mode=values.text("mode"),
+            base_checksum=values.text("base_checksum"),
+            training_data=values.text("training_data"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimatorCard:
+    """How the estimator looks at a picture: `crops` crops of `side` x `side` pixels and one view of the whole picture.
+
+    `classes` are in the order of the logits; the last one may be `clean`. Logits are averaged, the view of the whole
+    picture weighing `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose
+    probability of `clean` reaches `clean_threshold` is left untouched.
+    """
+
+    name: str
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    side: int
+    crops: int = 4
+    global_weight: float = 0.5
+    temperature: float = 1.0
+    clean_threshold: float = 0.5
+
+    @classmethod
+    def from_fields(cls, values: Fields) -> EstimatorCard:
+        classes = values.names("classes")
+        if not classes:
+            raise values.wrong("classes", "an empty list", "the names of the logits")
+        if CLEAN in classes[:-1]:
+            raise values.wrong("classes", f"{CLEAN!r} before the end", f"{CLEAN!r} last, or not at all")
+        return cls(
+            name=values.text("name"),
+            config=values.mapping("config"),
+            classes=classes,
+            side=values.integer("side", 1, LARGEST_SIDE),
+            crops=values.integer("crops", 1, MOST_CROPS),
+            global_weight=values.number("global_weight", 0.0),
+            temperature=values.number("temperature", 1e-6),
+            clean_threshold=values.number("clean_threshold", 0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Everything about a model that is not an array. `network` has the keys `name` and `config`."""
+
+    name: str
+    network: dict[str, Any]
+    size_multiple: int
+    stride: int
+    halo: int
+    base_checksum: str
+    degradations: dict[str, str]
+    adapters: dict[str, AdapterCard]
+    estimator: EstimatorCard | None = None
+    blend: Literal["sw", "oh", "none"] = "sw"
+    codes: tuple[str, ...] = ()
+    code_side: int = 0
+    summary: str = ""
+    licence: str = ""
+    training_data: str = ""
+    code_version: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict[str, Any])
+    metrics: tuple[dict[str, Any], ...] = ()
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """The card as the JSON text that stands in the header of a model file."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read a card.
+
+        Raises:
+            ModelTooNew: the format number is larger than this version's.
+            InvalidModel: not a JSON object, or a key is missing or of the wrong kind; the message names the key.
+        """
+        try:
+            loaded: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidModel(f"The card is not JSON ({error}); the file is damaged, fetch it again.") from error
+        if not isinstance(loaded, dict):
+            raise InvalidModel(f"The card is a {_kind(loaded)}, expected a JSON object; the file is damaged.")
+        values = Fields(cast(dict[str, Any], loaded), "")
+        number = values.integer("format", 1, None)
+        if number > FORMAT:
+            raise ModelTooNew(
+                f"The model file has format {number}; this version of unveil reads up to format {FORMAT}. "
+                "Update unveil: pip install --upgrade unveil"
+            )
+        return cls._from_fields(values)
+
+    @classmethod
+    def _from_fields(cls, values: Fields) -> Card:
+        network = values.nested("network")
+        blend = values.text("blend")
+        if blend not in RULES:
+            raise values.wrong("blend", repr(blend), f"one of {', '.join(RULES)}")
+        degradations = values.mapping("degradations")
+        for degradation, printed in degradations.items():
+            if not isinstance(printed, str):
+                raise values.wrong(f"degradations.{degradation}", _kind(printed), "a text")
+        estimator = None if values.take("estimator") is None else EstimatorCard.from_fields(values.nested("estimator"))
+        adapters = values.nested("adapters")
+        codes = values.names("codes")
+        return cls(
+            name=values.text("name"),
+            network={"name": network.text("name"), "config": network.mapping("config")},
+            size_multiple=values.integer("size_multiple", 1, LARGEST_STEP),
+            stride=values.integer("stride", 1, LARGEST_STEP),
+            halo=values.integer("halo", 0, LARGEST_STEP),
+            base_checksum=values.text("base_checksum"),
+            degradations=degradations,
+            adapters={name: AdapterCard.from_fields(adapters.nested(name)) for name in adapters.values},
+            estimator=estimator,
+            blend=blend,
+            codes=codes,
+            code_side=values.integer("code_side", 1, LARGEST_SIDE) if codes else 0,
+            summary=values.text("summary"),
+            licence=values.text("licence"),
+            training_data=values.text("training_data"),
+            code_version=values.text("code_version"),
+            recipe=values.mapping("recipe"),
+            metrics=values.mappings("metrics"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Typed access to a JSON object; every complaint names the key by its full path."""
+
+    values: Mapping[str, Any]
+    prefix: str
+
+    def wrong(self, key: str, found: str, expected: str) -> InvalidModel:
+        return InvalidModel(f"The card's key '{self.prefix}{key}' is {found}, expected {expected}.")
+
+    def take(self, key: str) -> Any:
+        if key not in self.values:
+            raise InvalidModel(f"The card has no key '{self.prefix}{key}'; it is damaged or not written by unveil.")
+        return self.values[key]
+
+    def text(self, key: str) -> str:
+        value = self.take(key)
+        if not isinstance(value, str):
+            raise self.wrong(key, _kind(value), "a text")
+        return value
+
+    def integer(self, key: str, low: int, high: int | None) -> int:
+        value = self.take(key)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.wrong(key, _kind(value), "an integer")
+        if value < low or (high is not None and value > high):
+            raise self.wrong(key, str(value), f"at least {low}" if high is None else f"{low} to {high}")
+        return value
+
+    def number(self, key: str, low: float = -math.inf) -> float:
+        value = self.take(key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.wrong(key, _kind(value), "a number")
+        if not math.isfinite(value) or value < low:
+            raise self.wrong(key, str(value), "a finite number" if low == -math.inf else f"a number from {low:g}")
+        return float(value)
+
+    def names(self, key: str) -> tuple[str, ...]:
+        value = self.take(key)
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in cast(list[object], value)):
+            raise self.wrong(key, _kind(value), "a list of texts")
+        names = tuple(cast(list[str], value))
+        if len(set(names)) != len(names):
+            raise self.wrong(key, f"{', '.join(names)}, with a name twice", "every name once")
+        return names
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.take(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, _kind(value), "an object")
+        return cast(dict[str, Any], value)
+
+    def mappings(self, key: str) -> tuple[dict[str, Any], ...]:
+        value = self.take(key)
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in cast(list[object], value)):
+            raise self.wrong(key, _kind(value), "a list of objects")
+        return tuple(cast(list[dict[str, Any]], value))
+
+    def nested(self, key: str) -> Fields:
+        return Fields(self.mapping(key), f"{self.prefix}{key}.")
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), f"the number {value}")

@@ -1,0 +1,236 @@
+"""Model files on disk: one .safetensors with weights, adapters, graphs, tables and a card. Reading executes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from unveil.errors import InvalidModel, ModelError, ModelNotFound
+from unveil.models.blend import check_factors
+from unveil.models.card import Card
+
+KEY = "unveil"
+ROLES = ("restore", "estimate", "encode", "prompt", "map")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapter:
+    """The low-rank change that fits the base network to one degradation: weight name -> factor name -> array."""
+
+    degradation: str
+    rank: int
+    alpha: float
+    mode: str
+    base_checksum: str
+    factors: dict[str, dict[str, NDArray[Any]]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model file in memory. `weights` is role -> name -> array as stored, float16 or float32."""
+
+    path: Path | None
+    card: Card
+    weights: dict[str, dict[str, NDArray[Any]]]
+    adapters: dict[str, Adapter] = field(default_factory=dict[str, Adapter])
+    graphs: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    tables: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+
+    def __repr__(self) -> str:
+        count = sum(array.size for array in self.weights.get("restore", {}).values())
+        return f"Model({self.card.name!r}, {count:,} weights, adapters: {', '.join(self.adapters) or 'none'})"
+
+
+def base_checksum(weights: Mapping[str, NDArray[Any]]) -> str:
+    """The checksum of base weights as they are stored, by which an adapter knows its base.
+
+    SHA-256 over, for each array in order of name: name, NUL, dtype ("float16" or "float32"), NUL, the sides joined by
+    commas, NUL, and the bytes in C order, little endian.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = weights[name]
+        stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(f"{name}\0{array.dtype.name}\0{','.join(map(str, array.shape))}\0".encode())
+        digest.update(stored.tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """Read only the card of a model file; no array is loaded.
+
+    Raises:
+        ModelNotFound, InvalidModel, ModelTooNew: as `read`.
+    """
+    return _load(Path(path), arrays=False)[0]
+
+
+def read(path: str | os.PathLike[str]) -> Model:
+    """Read a model file and check that its parts belong together.
+
+    Raises:
+        ModelNotFound: no file lies at the path.
+        InvalidModel: not a model file, or a part is missing, foreign or changed.
+        ModelTooNew: a format that this version does not know.
+    """
+    path = Path(path)
+    card, tensors = _load(path, arrays=True)
+    try:
+        model = _assemble(path, card, tensors)
+        check(model)
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from error
+    return model
+
+
+def write(model: Model, path: str | os.PathLike[str]) -> Path:
+    """Write a model file under a temporary name and rename it, so that a half file never carries the final name.
+
+    Raises:
+        InvalidModel: the parts of the model do not belong together; nothing is written.
+        ModelError: the file cannot be written there.
+    """
+    check(model)
+    path = Path(path)
+    tensors = {
+        f"weights/{role}/{name}": array for role, named in model.weights.items() for name, array in named.items()
+    }
+    for degradation, adapter in model.adapters.items():
+        for name, factors in adapter.factors.items():
+            tensors |= {f"adapters/{degradation}/{name}/{factor}": array for factor, array in factors.items()}
+    tensors |= {f"graphs/{role}": np.frombuffer(graph, dtype=np.uint8) for role, graph in model.graphs.items()}
+    tensors |= {f"tables/{name}": array for name, array in model.tables.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stored = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
+        save_file(stored, temporary, metadata={KEY: model.card.to_json()})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: the model file cannot be written ({error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _load(path: Path, *, arrays: bool) -> tuple[Card, dict[str, NDArray[Any]]]:
+    if not path.is_file():
+        raise ModelNotFound(f"{path}: no such file.")
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            metadata: dict[str, str] = opened.metadata() or {}
+            if KEY not in metadata:
+                raise InvalidModel(
+                    "a safetensors file, but without unveil's card; make a model file with `unveil export`."
+                )
+            card = Card.from_json(metadata[KEY])
+            return card, {name: opened.get_tensor(name) for name in opened.keys()} if arrays else {}  # noqa: SIM118
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise InvalidModel(f"{path}: cannot be read ({error}).") from error
+    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+        raise InvalidModel(f"{path}: not a model file, or cut short ({error}); fetch it again.") from error
+
+
+def _assemble(path: Path, card: Card, tensors: Mapping[str, NDArray[Any]]) -> Model:
+    weights: dict[str, dict[str, NDArray[Any]]] = {}
+    factors: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
+    graphs: dict[str, bytes] = {}
+    tables: dict[str, NDArray[Any]] = {}
+    for full, array in tensors.items():
+        match full.split("/"):
+            case ["weights", role, name]:
+                weights.setdefault(role, {})[name] = array
+            case ["adapters", degradation, name, factor]:
+                factors.setdefault(degradation, {}).setdefault(name, {})[factor] = array
+            case ["graphs", role]:
+                if array.dtype != np.uint8 or array.ndim != 1:
+                    raise InvalidModel(f"'{full}' is {array.dtype} of shape {array.shape}, expected bytes.")
+                graphs[role] = array.tobytes()
+            case ["tables", name]:
+                tables[name] = array
+            case _:
+                raise InvalidModel(f"'{full}' is no tensor of a model file (see docs/reference/model-file.md).")
+    if set(factors) != set(card.adapters):
+        raise InvalidModel(f"has adapters for {sorted(factors)}, but its card speaks of {sorted(card.adapters)}.")
+    adapters = {
+        degradation: Adapter(
+            degradation, entry.rank, entry.alpha, entry.mode, entry.base_checksum, factors[degradation]
+        )
+        for degradation, entry in card.adapters.items()
+    }
+    return Model(path, card, weights, adapters, graphs, tables)
+
+
+def check(model: Model) -> None:
+    """Check that the parts of a model belong together.
+
+    Raises:
+        InvalidModel: naming the part that is missing, foreign or changed.
+    """
+    card = model.card
+    for kind, named in (("weights", model.weights), ("graphs", model.graphs)):
+        if foreign := set(named) - set(ROLES):
+            raise InvalidModel(f"has {kind} for unknown roles {sorted(foreign)}; known are {', '.join(ROLES)}.")
+    for role, named in model.weights.items():
+        for name, array in named.items():
+            _check_array(f"weights/{role}/{name}", array)
+    wanted = ["restore", *(["estimate"] if card.estimator else []), *(["encode"] if card.codes else [])]
+    for role in wanted:
+        if not model.graphs.get(role):
+            raise InvalidModel(f"has no graph 'graphs/{role}', which its card calls for.")
+    if not model.weights.get("restore"):
+        raise InvalidModel("has no weights 'weights/restore/...'.")
+    if (found := base_checksum(model.weights["restore"])) != card.base_checksum:
+        raise InvalidModel(
+            f"its base weights have checksum {found}, its card says {card.base_checksum}; they were changed."
+        )
+    if not set(model.adapters) == set(card.adapters) == set(card.degradations):
+        raise InvalidModel(
+            f"has adapters {sorted(model.adapters)}; its card lists adapters {sorted(card.adapters)} "
+            f"and degradations {sorted(card.degradations)}; the three must be the same."
+        )
+    for degradation, adapter in model.adapters.items():
+        _check_adapter(degradation, adapter, card, model.weights["restore"])
+
+
+def _check_adapter(degradation: str, adapter: Adapter, card: Card, base: Mapping[str, NDArray[Any]]) -> None:
+    entry = card.adapters[degradation]
+    for key in ("rank", "alpha", "mode"):
+        if getattr(adapter, key) != getattr(entry, key):
+            raise InvalidModel(
+                f"the adapter {degradation!r} has {key} {getattr(adapter, key)}, its card {getattr(entry, key)}."
+            )
+    for checksum in (adapter.base_checksum, entry.base_checksum):
+        if checksum != card.base_checksum:
+            raise InvalidModel(
+                f"the adapter {degradation!r} was trained on another base ({checksum}) than this one ({card.base_checksum})."
+            )
+    for name, factors in adapter.factors.items():
+        if name not in base:
+            raise InvalidModel(f"the adapter {degradation!r} changes '{name}', which the base network does not have.")
+        for factor, array in factors.items():
+            _check_array(f"adapters/{degradation}/{name}/{factor}", array)
+        try:
+            check_factors(factors, tuple(base[name].shape), adapter.rank)
+        except InvalidModel as error:
+            raise InvalidModel(f"the adapter {degradation!r} at '{name}': {error}.") from error
+
+
+def _check_array(full: str, array: NDArray[Any]) -> None:
+    if "/" in full.split("/", 2)[2] and not full.startswith("adapters/"):
+        raise InvalidModel(f"the name in '{full}' contains a '/'.")
+    if array.dtype not in (np.float16, np.float32):
+        raise InvalidModel(f"'{full}' is {array.dtype}, expected float16 or float32.")
+    if array.size == 0 or not np.isfinite(array).all():
+        raise InvalidModel(f"'{full}' is {'empty' if array.size == 0 else 'not finite everywhere'}.")

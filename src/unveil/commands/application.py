@@ -1,0 +1,139 @@
+"""The `unveil` command: its subcommands, the short form `unveil photo.jpg`, and what happens to errors."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from unveil.commands import degrade, diagnose, export, models, restore, train
+from unveil.commands.batch import INTERRUPTED
+from unveil.commands.terminal import Terminal, examples
+from unveil.errors import InvalidRequest, UnveilError
+
+EXAMPLES = examples(
+    "unveil photo.jpg                      writes photo.restored.jpg beside it",
+    "unveil diagnose photo.jpg             says what is wrong and changes nothing",
+    "unveil restore holiday/ -o better/    restores a whole folder",
+)
+
+
+def _format_help_with_examples(
+    command: TyperCommand | TyperGroup, format_help: Callable[[Any, Any], None], ctx: Any, formatter: Any
+) -> None:
+    # typer would reflow the epilog, some versions into one paragraph and others with an empty line after each line.
+    epilog, command.epilog = command.epilog, None
+    format_help(ctx, formatter)
+    command.epilog = epilog
+    typer.echo(epilog)
+
+
+def _looks_like_path(word: str) -> bool:
+    return "/" in word or os.sep in word or bool(Path(word).suffix) or Path(word).exists()
+
+
+class WithExamples(TyperCommand):
+    """A command whose help ends with its epilog, printed line by line as it is written."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _format_help_with_examples(self, super().format_help, ctx, formatter)
+
+
+class ShortFormGroup(TyperGroup):
+    """A group whose first word may be a picture: `unveil photo.jpg` is `unveil restore photo.jpg`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        word = args[0]
+        if word not in self.commands and not ctx.resilient_parsing and not word.startswith("-"):
+            if _looks_like_path(word):
+                args = ["restore", *args]
+            else:
+                near = difflib.get_close_matches(word, self.commands, n=1)
+                advice = f"did you mean 'unveil {near[0]}'?" if near else "'unveil --help' lists them."
+                ctx.fail(f"'{word}' is neither a command nor a file; {advice}")
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _format_help_with_examples(self, super().format_help, ctx, formatter)
+
+
+app = typer.Typer(
+    cls=ShortFormGroup,
+    name="unveil",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXAMPLES,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from unveil import __version__
+
+        typer.echo(f"unveil {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def unveil(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Finds out what is wrong with a photograph and undoes it.
+
+    'unveil photo.jpg' is short for 'unveil restore photo.jpg'.
+    """
+
+
+for name, module in {
+    "restore": restore,
+    "diagnose": diagnose,
+    "degrade": degrade,
+    "models": models,
+    "export": export,
+    "train": train,
+}.items():
+    app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=module is not models)(module.command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (default: that of the process) and return its exit code.
+
+    0 all good, 1 something failed and was reported, 2 the request itself is wrong, 130 interrupted.
+    """
+    terminal = Terminal()
+    try:
+        with terminal.short_warnings():
+            get_command(app).main(None if arguments is None else list(arguments), prog_name="unveil")
+        sys.stdout.flush()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; Python's own flush at exit must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except UnveilError as error:
+        terminal.error(str(error))
+        return 2 if isinstance(error, InvalidRequest) else 1
+    except Exception as error:
+        terminal.unexpected(error)
+        return 1
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `unveil` and of `python -m unveil`: `run`, then leave the process with its exit code."""
+    sys.exit(run(arguments))

@@ -1,0 +1,56 @@
+"""Small languages inside arguments: `rain,noise`, `rain=.6,noise=.4`, `rain:0.5`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable
+
+from unveil.errors import InvalidRequest
+
+
+def parse_names(text: str, flag: str) -> list[str]:
+    """`"rain,noise"` -> `["rain", "noise"]`."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InvalidRequest(f"{flag} is empty; write degradations separated by commas, such as {flag} rain,noise")
+    return names
+
+
+def parse_weights(text: str, flag: str) -> dict[str, float]:
+    """`"rain=.6,noise=.4"` -> `{"rain": 0.6, "noise": 0.4}`; weights are finite and not negative."""
+    return _pairs(text.split(","), "=", flag, example=f"{flag} rain=.6,noise=.4")
+
+
+def parse_severities(words: Iterable[str], flag: str) -> dict[str, float]:
+    """`["rain:0.5", "jpeg:0.3"]` -> `{"rain": 0.5, "jpeg": 0.3}`, in the order given; severities lie in 0..1."""
+    severities = _pairs(words, ":", flag, example=f"{flag} rain:0.5 {flag} jpeg:0.3")
+    for name, severity in severities.items():
+        if severity > 1:
+            raise InvalidRequest(f"{flag} {name}:{severity:g} is out of range; severities go from 0 to 1")
+    return severities
+
+
+def require_known(names: Iterable[str], known: Collection[str], flag: str, owner: str) -> None:
+    """Raise InvalidRequest for the first of `names` that is not in `known`, which are those of `owner`."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean '{near[0]}'? " if near else ""
+            raise InvalidRequest(f"{flag}: '{name}' is unknown to {owner}; {advice}It knows {', '.join(known)}")
+
+
+def _pairs(words: Iterable[str], sign: str, flag: str, *, example: str) -> dict[str, float]:
+    pairs: dict[str, float] = {}
+    for word in words:
+        name, found, number = (part.strip() for part in word.partition(sign))
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not name or not found or not math.isfinite(value) or value < 0:
+            raise InvalidRequest(f"{flag}: cannot read '{word}'; write it like {example}")
+        if name in pairs:
+            raise InvalidRequest(f"{flag}: '{name}' is given twice; give it once")
+        pairs[name] = value
+    return pairs

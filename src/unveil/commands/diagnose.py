@@ -1,0 +1,82 @@
+"""`unveil diagnose`: say what is wrong with pictures, and change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unveil.commands import formats, naming
+from unveil.commands.batch import Record, run_batch
+from unveil.commands.restore import EngineName
+from unveil.commands.terminal import Bar, Terminal, examples, shown
+
+EXAMPLES = examples(
+    "unveil diagnose photo.jpg",
+    "unveil diagnose holiday/ --json > diagnosis.json",
+)
+
+BAR_WIDTH = 24
+
+
+def command(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Model to use, by name or by file; see 'unveil models'."),
+    ] = None,
+    engine: Annotated[EngineName, typer.Option("--engine", help="What runs the network.")] = EngineName.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
+    ] = None,
+) -> None:
+    """Say what is wrong with pictures, the likeliest first."""
+    terminal = Terminal(as_json=as_json)
+    found = naming.find_pictures(paths, formats.readable_endings())
+
+    from unveil import models
+    from unveil.restoration import Restorer
+
+    restorer = Restorer(models.read(models.find(model or models.DEFAULT)), engine=engine.value, threads=threads)
+
+    def work(picture: tuple[Path, Path | None], record: Record, bar: Bar) -> None:
+        diagnosis = restorer.diagnose(picture[0])
+        record |= {
+            "diagnosis": dict(diagnosis.ranked),
+            "printed": diagnosis.printed,
+            "main": diagnosis.main,
+            "clean": diagnosis.is_clean,
+        }
+
+    code = run_batch(
+        found.pictures,
+        terminal=terminal,
+        begin=lambda picture: {
+            "input": str(picture[0]),
+            "diagnosis": None,
+            "printed": None,
+            "main": None,
+            "clean": None,
+            "error": None,
+        },
+        work=work,
+        show=lambda record: terminal.line(_chart(record, terminal)),
+        unreadable=found.unreadable,
+    )
+    raise typer.Exit(code)
+
+
+def _chart(record: Record, terminal: Terminal) -> str:
+    """One line a degradation: identifier, bar, probability, and the printed name."""
+    diagnosis: dict[str, float] = record["diagnosis"]
+    width = max(map(len, diagnosis), default=0)
+    full = "█" if terminal.speaks_unicode else "#"
+    lines = [shown(record["input"])]
+    for name, probability in diagnosis.items():
+        bar = full * round(probability * BAR_WIDTH)
+        printed = record["printed"].get(name, "")
+        lines.append(f"  {name:<{width}}  {bar:<{BAR_WIDTH}}  {probability:.2f}  {printed}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""`unveil export`: a training checkpoint becomes a model file, a model becomes one self-contained ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unveil.commands import arguments
+from unveil.commands.extras import needs_extra
+from unveil.commands.terminal import Terminal, examples, shown
+from unveil.errors import InvalidRequest, OutputExists
+
+EXAMPLES = examples(
+    "unveil export runs/first/last.ckpt -o mine.safetensors",
+    "unveil export mine.safetensors -o rain.onnx --weights rain=1",
+)
+
+CHECKPOINTS = (".ckpt", ".pt", ".pth")
+
+
+def command(
+    source: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT|MODEL", help="A training checkpoint, or a model by name or file.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="X.safetensors|X.onnx", help="File to write; its ending decides.")
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="rain=1", help="Blend to merge into an ONNX file; the bare base without it."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Turn a checkpoint into a model file, or a model and a blend into one ONNX file.
+
+    Needs the extra 'train'.
+    """
+    ending = output.suffix.lower()
+    if ending not in (".safetensors", ".onnx"):
+        raise InvalidRequest(f"-o {shown(output)}: the file must end in .safetensors (a model file) or .onnx")
+    if ending == ".safetensors" and weights is not None:
+        raise InvalidRequest("--weights merges a blend into an .onnx file; a model file keeps all its adapters")
+    given = None if weights is None else arguments.parse_weights(weights, "--weights")
+    if output.exists() and not overwrite:
+        raise OutputExists(output, "exists already; give --overwrite to replace it, or another name with -o")
+
+    from unveil import models
+
+    with needs_extra("'unveil export'", "train"):
+        from unveil import export
+    if Path(source).suffix.lower() in CHECKPOINTS:
+        model = export.model_from_checkpoint(Path(source))
+    else:
+        model = models.read(models.find(source))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if ending == ".safetensors":
+        models.write(model, output)
+    else:
+        if given is not None:
+            arguments.require_known(given, model.card.degradations, "--weights", model.card.name)
+        export.write_onnx(model, output, weights=given)
+    Terminal().line(f"{shown(source)} -> {shown(output)}")

@@ -16,6 +16,11 @@ KERNEL = 61
 LAYERS = 3
 SHORTEST, LONGEST = 8.0, 60.0
 THINNEST, WIDEST = 1.0, 3.0
+# Mean of the mask before it is clipped to 1, for each unit of severity: in a drizzle and in the densest rain.
+FEWEST, MOST = 0.03, 0.4
+# Most drops are faint: the brightness of a drop of rank r in 0..1 is FAINTEST + (1 - FAINTEST) r^2.
+FAINTEST = 0.15
+MEAN_DROP = FAINTEST + (1 - FAINTEST) / 3
 
 
 class Rain(Degradation):
@@ -32,7 +37,7 @@ class Rain(Degradation):
 
     name = "rain"
     printed = "rain"
-    severity_note = "share of the picture under streaks = s (0.03 + 0.72 s), before overlap; opacity 0.5..0.9"
+    severity_note = "mean of the streak mask = s (0.03 + 0.37 s) before overlap; opacity 0.6..1"
     typical = (0.1, 1.0)
 
     def __init__(self, *, additive: float = 0.5, downpour: float = 0.3) -> None:
@@ -46,14 +51,14 @@ class Rain(Degradation):
         crossing = (uniform((batch,), generator) < 0.15).float() * uniform((batch,), generator, -0.6, 0.6)
         jitter[:, -1] += crossing
         layers = uniform((batch, 1), generator, 1, LAYERS + 1).floor()
-        length = uniform((batch, 1), generator) * uniform(each, generator, 0.6, 1.0)
+        length = uniform((batch, 1), generator).sqrt_() * uniform(each, generator, 0.6, 1.0)
         return {
             "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
             "share": (torch.arange(LAYERS, device=generator.device) >= LAYERS - layers) / layers,
             "angle": uniform((batch, 1), generator, -math.pi / 4, math.pi / 4) + jitter,
             "length": SHORTEST + (LONGEST - SHORTEST) * length,
-            "width": uniform(each, generator, THINNEST, WIDEST),
-            "opacity": uniform((batch,), generator, 0.5, 0.9),
+            "width": THINNEST + (WIDEST - THINNEST) * uniform(each, generator).square_(),
+            "opacity": uniform((batch,), generator, 0.6, 1.0),
             "colour": uniform((batch,), generator, 0.8, 1.0),
             "is_additive": uniform((batch,), generator) < self.additive,
             "veil": uniform((batch,), generator, 0, 0.25) * (uniform((batch,), generator) < self.downpour),
@@ -62,12 +67,13 @@ class Rain(Degradation):
 
     def streaks(self, severity: Tensor, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
         """The mask S: (B, 1, H, W), 0..1."""
-        covered = (severity * (0.03 + 0.72 * severity))[:, None] * drawn["share"]
-        density = (covered / (drawn["length"] * drawn["width"]))[:, :, None, None]
-        above = drawn["field"] - (1 - density)
+        kernels = _lines(drawn["length"], drawn["width"], drawn["angle"])
+        light = (severity * (FEWEST + (MOST - FEWEST) * severity))[:, None] * drawn["share"]
+        density = (light / (MEAN_DROP * kernels.sum((-2, -1))))[:, :, None, None]
         # A drop that just passes the threshold is faint, and grows brighter as the rain gets denser.
-        drops = torch.where(above > 0, 0.4 + 0.6 * above / density, 0.0)
-        return layered(drops, _lines(drawn["length"], drawn["width"], drawn["angle"]), height, width).clamp_(0, 1)
+        rank = (drawn["field"] - (1 - density)) / density.clamp_min(1e-12)
+        drops = torch.where(rank > 0, FAINTEST + (1 - FAINTEST) * rank * rank, 0.0)
+        return layered(drops, kernels, height, width).clamp_(0, 1)
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
         alpha = self.streaks(severity, drawn, images.shape[-2], images.shape[-1]).mul_(spread(drawn["opacity"]))
@@ -84,7 +90,7 @@ def _lines(length: Tensor, width: Tensor, angle: Tensor) -> Tensor:
     sine, cosine = angle.sin()[:, :, None, None], angle.cos()[:, :, None, None]
     length, width = length[:, :, None, None], width[:, :, None, None]
     along, across = down * cosine + right * sine, right * cosine - down * sine
-    soft = 0.25 * length
+    soft = 0.1 * length
     ends = ((length / 2 - along.abs()) / soft).clamp_(0, 1)
     across.div_(width * 0.425)
     return across.square_().mul_(-0.5).exp_().mul_(ends)

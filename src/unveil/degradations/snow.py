@@ -1,4 +1,4 @@
-"""Snow: flakes of three sizes drifting through the picture, and a light veil."""
+"""Snow: flakes of many sizes drifting through the picture, and a light veil."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from unveil.degradations.convolution import field_sides, layered
 from unveil.degradations.haze import veiled
 
 KERNEL = 33
-SMALLEST = (0.5, 1.3, 2.6)
-LARGEST = (1.2, 2.4, 5.0)
-SHARES = (0.35, 0.35, 0.3)
+# Radii of five layers: two of small flakes, two of middling ones, one of large ones.
+SMALLEST = (0.5, 0.8, 1.2, 1.7, 2.6)
+LARGEST = (0.8, 1.2, 1.7, 2.6, 5.5)
+SHARES = (0.2, 0.2, 0.2, 0.2, 0.2)
+FAINTEST = 0.2
+MEAN_FLAKE = FAINTEST + (1 - FAINTEST) / 2
 
 
 class Snow(Degradation):
     """`I = J (1 - a S) + a S c` with S a mask of flakes in 0..1, over a light veil of haze.
 
     ABAIR gives no formula; ours.
-    The mask: sparse random points in three layers, each made a soft ellipse of the layer's size and drawn out along the
+    The mask: sparse random points in five layers, each made a soft ellipse of the layer's size and drawn out along the
     common direction of fall. Large flakes are near the lens: fewer, softer, drawn out longer.
     """
 
     name = "snow"
     printed = "snow"
-    severity_note = "share of the picture under flakes = s (0.02 + 0.33 s), before overlap; veil up to 0.25 s"
+    severity_note = "mean of the flake mask = s (0.02 + 0.33 s) before overlap; veil up to 0.25 s"
     typical = (0.1, 1.0)
 
     def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -42,7 +45,7 @@ class Snow(Degradation):
             "ratio": uniform(each, generator, 0.6, 1.0),
             "turn": uniform(each, generator, 0, math.pi),
             "fall": uniform((batch, 1), generator, -1.2, 1.2) + uniform(each, generator, -0.15, 0.15),
-            "drift": radius * uniform((batch, 1), generator, 0.0, 2.0),
+            "drift": radius * uniform((batch, 1), generator).square_() * 1.5,
             "weight": uniform(each, generator, 0.3, 1.0),
             "opacity": uniform((batch,), generator, 0.6, 0.95),
             "colour": uniform((batch,), generator, 0.88, 1.0),
@@ -54,9 +57,9 @@ class Snow(Degradation):
         shares = torch.tensor(SHARES, device=severity.device) * drawn["weight"]
         covered = (severity * (0.02 + 0.33 * severity))[:, None] * (shares / shares.sum(1, keepdim=True))
         kernels = _ellipses(drawn)
-        density = (covered / kernels.sum((-2, -1)))[:, :, None, None].clamp_max(0.2)
-        above = drawn["field"] - (1 - density)
-        points = torch.where(above > 0, 0.5 + 0.5 * above / density, 0.0)
+        density = (covered / (MEAN_FLAKE * kernels.sum((-2, -1))))[:, :, None, None].clamp_max(0.2)
+        rank = (drawn["field"] - (1 - density)) / density.clamp_min(1e-12)
+        points = torch.where(rank > 0, FAINTEST + (1 - FAINTEST) * rank, 0.0)
         return layered(points, kernels, height, width).clamp_(0, 1)
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
@@ -67,7 +70,7 @@ class Snow(Degradation):
 
 
 def _ellipses(drawn: Mapping[str, Tensor]) -> Tensor:
-    """Flakes (B, 3, K, K) with a peak of 1: soft ellipses, drawn out along the fall."""
+    """Flakes (B, L, K, K) with a peak of 1: soft ellipses, drawn out along the fall."""
     names = ("radius", "ratio", "turn", "fall", "drift")
     radius, ratio, turn, fall, drift = (drawn[name][:, :, None, None] for name in names)
     place = torch.arange(KERNEL, device=radius.device, dtype=torch.float32) - KERNEL // 2
@@ -79,5 +82,5 @@ def _ellipses(drawn: Mapping[str, Tensor]) -> Tensor:
     sine, cosine = turn.sin(), turn.cos()
     along, across = right * cosine + down * sine, (down * cosine - right * sine) / ratio
     distance = (along * along + across * across).sqrt_()
-    soft = 0.5 + 0.35 * radius
+    soft = 0.5 + 0.6 * radius
     return ((radius - distance) / soft + 0.5).clamp_(0, 1)

@@ -88,9 +88,14 @@ class Jpeg(Degradation):
         return _taken(decoded, drawn["corner"], height, width)
 
 
+def quality_of(severity: Tensor) -> Tensor:
+    """The quality number of each severity, a whole number, 5 to 95."""
+    return (95 - 90 * severity).round()
+
+
 def _tables(severity: Tensor) -> tuple[Tensor, Tensor]:
     """Quantisation tables (B, 8, 8) of luma and chroma."""
-    quality = (95 - 90 * severity).round().clamp(1, 100)
+    quality = quality_of(severity)
     percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)[:, None, None]
     base = torch.tensor((LUMA, CHROMA), dtype=torch.float32, device=severity.device)
     luma, chroma = (((table * percent + 50) / 100).floor().clamp_(1, 255) for table in base)

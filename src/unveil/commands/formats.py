@@ -12,14 +12,14 @@ def readable_endings() -> frozenset[str]:
     """Lower-case endings, such as ".jpg", of every format that can be read."""
     from unveil.images import FORMATS
 
-    return frozenset(ending for form in FORMATS.values() for ending in form.endings)
+    return frozenset(ending for form in FORMATS.values() for ending in form.suffixes)
 
 
 def writable_endings() -> frozenset[str]:
     """Lower-case endings of every format that can be written."""
     from unveil.images import FORMATS
 
-    return frozenset(ending for form in FORMATS.values() if form.writable for ending in form.endings)
+    return frozenset(ending for form in FORMATS.values() if form.writable for ending in form.suffixes)
 
 
 def suffix_of(extension: str | None) -> str | None:
@@ -41,7 +41,7 @@ def require_same_format(output: Path, extension: str | None) -> None:
     suffix = suffix_of(extension)
     if suffix is None or output.suffix.lower() == suffix:
         return
-    if not any({suffix, output.suffix.lower()} <= set(form.endings) for form in FORMATS.values()):
+    if not any({suffix, output.suffix.lower()} <= set(form.suffixes) for form in FORMATS.values()):
         raise InvalidRequest(
             f"-o {shown(output)} and --format {extension} contradict each other; the ending of the file name is enough"
         )

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unveil.commands.extras import needs_extra
-from unveil.commands.terminal import examples
+from unveil.commands.terminal import Terminal, examples, shown
 
 EXAMPLES = examples(
     "unveil train recipes/abair/fast.yaml --data photographs/ --out runs/first",
-    "unveil train recipes/abair/fast.yaml --data photographs/ --phase pretrain --set trainer.max_steps=100",
+    "unveil train recipes/abair/fast.yaml --data photographs/ --phase pretrain --set pretraining.steps=100",
 )
-
-
-class Phase(StrEnum):
-    """The phases of training, in their order."""
-
-    pretrain = "pretrain"
-    adapt = "adapt"
-    estimate = "estimate"
-    all = "all"
 
 
 def command(
@@ -32,8 +22,18 @@ def command(
         list[Path] | None,
         typer.Option("--data", metavar="FOLDER", help="Folder of clean photographs; may be given several times."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where checkpoints and logs go.")] = Path("runs"),
-    phase: Annotated[Phase, typer.Option("--phase", help="Run one phase only.")] = Phase.all,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where checkpoints and logs go; runs/ and the recipe's name by default."),
+    ] = None,
+    phases: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--phase",
+            metavar="PHASE",
+            help="pretrain, adapt, adapt:noise (one adapter), estimate, export or all, the default; repeatable.",
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="key=value", help="Change one value of the recipe; may be given several times."),
@@ -52,7 +52,13 @@ def command(
     """
     with needs_extra("'unveil train'", "train"):
         from unveil import training
-    phases = tuple(each.value for each in Phase if each is not Phase.all) if phase is Phase.all else (phase.value,)
-    training.run(
-        recipe, data=data or [], out=out, phases=phases, overrides=overrides or [], resume=resume, threads=threads
+    folder = training.run(
+        recipe,
+        data=data or (),
+        out=out,
+        phases=phases or ("all",),
+        overrides=overrides or (),
+        resume=resume,
+        threads=threads,
     )
+    Terminal().line(f"{shown(recipe)} -> {shown(folder)}")

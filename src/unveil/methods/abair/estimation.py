@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unveil.degradations import DEGRADATIONS, compose, quantise
+from unveil.degradations import DEGRADATIONS, quantise
+from unveil.degradations.mixtures import compose
 from unveil.methods.abair.cutmix import CLEAN, DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.phase import Phase, step_generator, to_unit

@@ -1,7 +1,7 @@
 """A toy model file: tiny, deterministic, and with every part that a real one has.
 
-The restore network folds 4 x 4 pixels into channels, runs two 3 x 3 convolutions and adds the picture: size multiple and
-stride 4, receptive radius 11 pixels. The estimator has two features: mean brightness and mean horizontal difference.
+The restore network folds 4 x 4 pixels into channels, runs two 3 x 3 convolutions and adds the picture: size multiple
+and stride 4, receptive radius 11. The estimator has two features, mean brightness and mean horizontal difference.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ class Network(Protocol):
 class Engine(Protocol):
     """Opens networks."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def open(
         self, model: Model, role: str, weights: Mapping[str, NDArray[Any]], dimensions: Mapping[str, int]
@@ -36,7 +37,7 @@ class Engine(Protocol):
             model: whose graph, or whose description of the network, is used.
             role: `restore`, `estimate` or `encode`.
             weights: all weights of that network by name, blended already; the network keeps what it needs of them.
-            dimensions: `batch`, `height` and `width` of the first input, which every later call will have. May be empty.
+            dimensions: `batch`, `height` and `width` of the first input in every later call. May be empty.
 
         Raises:
             EngineError: this engine cannot open this network with these weights and dimensions.

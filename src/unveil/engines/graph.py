@@ -1,8 +1,9 @@
 """What can be read from a weightless ONNX graph without any ONNX package: its inputs, and where its weights belong.
 
-ONNX files are Protocol Buffers; only the few fields needed here are decoded (numbers from onnx.proto: ModelProto.graph 7;
-GraphProto.initializer 5, input 11, output 12; ValueInfoProto name 1, type 2; TypeProto.tensor_type 1; Tensor.shape 2;
-Shape.dim 1; Dimension dim_value 1, dim_param 2; TensorProto dims 1, name 8, external_data 13, data_location 14).
+ONNX files are Protocol Buffers; only the few fields needed here are decoded. Their numbers are those of onnx.proto:
+ModelProto.graph 7; GraphProto.initializer 5, input 11, output 12; ValueInfoProto name 1, type 2;
+TypeProto.tensor_type 1; Tensor.shape 2; Shape.dim 1; Dimension dim_value 1, dim_param 2; TensorProto dims 1, name 8,
+external_data 13, data_location 14.
 """
 
 from __future__ import annotations

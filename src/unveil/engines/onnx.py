@@ -1,4 +1,7 @@
-"""ONNX Runtime: the weightless graph is given its weights from memory when the session is made, so blends cost nothing at run time."""
+"""ONNX Runtime: a weightless graph gets its weights from memory when a session is made: a blend is free at run time."""
+
+# onnxruntime comes without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime as ort  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from unveil.engines.graph import describe, fit_dimensions, fit_weights

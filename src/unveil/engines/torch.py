@@ -1,5 +1,8 @@
 """PyTorch: rebuilds the network from the card instead of running a graph. For GPUs and for research."""
 
+# PyTorch's types are loose.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -78,7 +81,8 @@ class TorchEngine:
         if foreign:
             raise EngineError(f"{label}: the network does not know the weights {', '.join(foreign[:3])}.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        module = module.eval().to(device).to(memory_format=torch.channels_last)
+        module = module.eval().to(device)
+        module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return TorchNetwork(label, module, device, OUTPUTS[role])
 
 

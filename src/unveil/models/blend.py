@@ -1,4 +1,4 @@
-"""Blending adapters into the weights of the base network: W + sum_i w_i change_i (spec: ABAIR, products and never factors)."""
+"""Blending adapters into base weights: W + sum_i w_i change_i. Products are blended, never factors."""
 
 from __future__ import annotations
 
@@ -100,7 +100,6 @@ def blend(
         adapter = adapters[degradation]
         for name, factors in adapter.factors.items():
             array = blended[name]
-            # Products are added into a copy made once; `is` tells whether an earlier adapter has made it already.
-            added = np.float32(weight) * change(factors, array.shape, adapter.alpha, adapter.rank)
-            blended[name] = array + added
+            added = change(factors, array.shape, adapter.alpha, adapter.rank) * np.float32(weight)
+            blended[name] = np.add(array, added, dtype=np.float32)
     return blended

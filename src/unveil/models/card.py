@@ -1,6 +1,7 @@
 """The card of a model file: what the model is, what it can undo, and how it wants to be run.
 
-The keys are those of docs/reference/model-file.md. Keys that this version does not know are ignored; a larger format number is not.
+The keys are those of docs/reference/model-file.md. Keys that this version does not know are ignored; a larger format
+number is refused.
 """
 
 from __future__ import annotations
@@ -205,10 +206,9 @@ class Fields:
         return float(value)
 
     def names(self, key: str) -> tuple[str, ...]:
-        value = self.take(key)
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in cast(list[object], value)):
-            raise self.wrong(key, _kind(value), "a list of texts")
-        names = tuple(cast(list[str], value))
+        names = tuple(name for name in self.items(key) if isinstance(name, str))
+        if len(names) != len(self.items(key)):
+            raise self.wrong(key, "a list with other things", "a list of texts")
         if len(set(names)) != len(names):
             raise self.wrong(key, f"{', '.join(names)}, with a name twice", "every name once")
         return names
@@ -220,15 +220,21 @@ class Fields:
         return cast(dict[str, Any], value)
 
     def mappings(self, key: str) -> tuple[dict[str, Any], ...]:
-        value = self.take(key)
-        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in cast(list[object], value)):
-            raise self.wrong(key, _kind(value), "a list of objects")
-        return tuple(cast(list[dict[str, Any]], value))
+        entries = tuple(cast(dict[str, Any], entry) for entry in self.items(key) if isinstance(entry, dict))
+        if len(entries) != len(self.items(key)):
+            raise self.wrong(key, "a list with other things", "a list of objects")
+        return entries
+
+    def items(self, key: str) -> list[object]:
+        value: object = self.take(key)
+        if not isinstance(value, list):
+            raise self.wrong(key, _kind(value), "a list")
+        return cast(list[object], value)
 
     def nested(self, key: str) -> Fields:
         return Fields(self.mapping(key), f"{self.prefix}{key}.")
 
 
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
-    return names.get(type(value), f"the number {value}")
+    kinds = ((dict, "an object"), (list, "a list"), (str, "a text"), (bool, "a truth value"), (type(None), "null"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), f"the number {value}")

@@ -34,7 +34,7 @@ def bundled_folder() -> Path:
 
 
 def user_folder() -> Path:
-    """The folder of the user's models: `$UNVEIL_HOME/models`, or under the data folder of the platform. It need not exist."""
+    """Where the user's models are, if any: `$UNVEIL_HOME/models`, or a folder under the platform's data folder."""
     if home := os.environ.get("UNVEIL_HOME"):
         return Path(home).expanduser() / "models"
     if sys.platform == "darwin":

@@ -1,5 +1,8 @@
 """Model files on disk: one .safetensors with weights, adapters, graphs, tables and a card. Reading executes nothing."""
 
+# safetensors comes without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import hashlib
@@ -214,7 +217,7 @@ def _check_adapter(degradation: str, adapter: Adapter, card: Card, base: Mapping
     for checksum in (adapter.base_checksum, entry.base_checksum):
         if checksum != card.base_checksum:
             raise InvalidModel(
-                f"the adapter {degradation!r} was trained on another base ({checksum}) than this one ({card.base_checksum})."
+                f"the adapter {degradation!r} was trained on the base {checksum}, this is {card.base_checksum}."
             )
     for name, factors in adapter.factors.items():
         if name not in base:
@@ -230,7 +233,7 @@ def _check_adapter(degradation: str, adapter: Adapter, card: Card, base: Mapping
 def _check_array(full: str, array: NDArray[Any]) -> None:
     if "/" in full.split("/", 2)[2] and not full.startswith("adapters/"):
         raise InvalidModel(f"the name in '{full}' contains a '/'.")
-    if array.dtype not in (np.float16, np.float32):
+    if array.dtype.name not in ("float16", "float32"):
         raise InvalidModel(f"'{full}' is {array.dtype}, expected float16 or float32.")
     if array.size == 0 or not np.isfinite(array).all():
         raise InvalidModel(f"'{full}' is {'empty' if array.size == 0 else 'not finite everywhere'}.")

@@ -1,0 +1,247 @@
+"""Diagnose, blend, run in tiles, stitch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unveil import engines
+from unveil.engines import Network
+from unveil.errors import EngineError, InvalidRequest
+from unveil.models import Card, Model, blend
+from unveil.models.card import CLEAN, RULES
+from unveil.restoration import blending, diagnosis
+from unveil.restoration.canvas import Canvas, open_canvas
+from unveil.restoration.diagnosis import Diagnosis
+from unveil.restoration.stitching import Progress, restore_tiles
+from unveil.restoration.tiles import SIDE, Plan, plan
+
+if TYPE_CHECKING:
+    from unveil.images import Picture
+
+# A session of a small network takes some 30 MB; folders of photographs rarely alternate between more blends and shapes.
+SESSIONS = 4
+
+
+class Options(TypedDict, total=False):
+    """The options of `Restorer.run`."""
+
+    strength: float
+    weights: Mapping[str, float] | None
+    only: Iterable[str] | None
+    blend: str | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restoration:
+    """A restored image and how it came about.
+
+    `weights` are those of the adapters that were blended in, `diagnosis` is None where none was needed (weights given
+    by hand, or a model without an estimator), `tiles` counts runs of the network, `untouched` says that the image is
+    the input, bit for bit.
+    """
+
+    image: Any
+    diagnosis: Diagnosis | None
+    weights: dict[str, float]
+    untouched: bool
+    tiles: int
+    seconds: float
+
+
+class Restorer:
+    """One model, ready for many images.
+
+    Images are paths or Pictures (both give a Picture), or arrays: H W or H W C with C 1, 3 or 4 (the fourth channel is
+    alpha and kept), uint8, uint16 or float 0..1, sRGB; an array of the same shape and dtype comes back.
+
+    Args:
+        model: as `unveil.models.read` gives it.
+        engine: `auto`, `onnx`, `openvino` or `torch`.
+        threads: processor cores to use; None leaves it to the engine.
+        tile_side: pictures with longer sides are cut into overlapping tiles of about this side.
+    """
+
+    def __init__(
+        self, model: Model, *, engine: str = "auto", threads: int | None = None, tile_side: int = SIDE
+    ) -> None:
+        if tile_side < 1:
+            raise InvalidRequest(f"tile_side is {tile_side}, expected at least 1.")
+        self.model = model
+        self._engine = engines.choose(engine, threads=threads)
+        self._tile_side = tile_side
+        self._networks: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
+        self._lock = RLock()
+
+    def __repr__(self) -> str:
+        undoes = ", ".join(self.card.degradations) or "what its base was trained for"
+        return f"Restorer({self.name!r}, engine={self._engine.name!r}, undoes: {undoes})"
+
+    @property
+    def card(self) -> Card:
+        return self.model.card
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    def diagnose(self, image: object) -> Diagnosis:
+        """Say what is wrong with an image.
+
+        Raises:
+            InvalidRequest: the model has no estimator, or the image is an array of a wrong kind.
+            PictureError: the file cannot be read.
+        """
+        return self._diagnose(open_canvas(image).pixels)
+
+    @overload
+    def restore(self, image: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]: ...
+    @overload
+    def restore(self, image: str | os.PathLike[str] | Picture, **options: Unpack[Options]) -> Picture: ...
+    def restore(self, image: Any, **options: Unpack[Options]) -> Any:
+        """Restore an image; takes the options of `run` and gives only the image."""
+        return self.run(image, **options).image
+
+    def run(
+        self,
+        image: object,
+        *,
+        strength: float = 1.0,
+        weights: Mapping[str, float] | None = None,
+        only: Iterable[str] | None = None,
+        blend: str | None = None,
+        progress: Progress | None = None,
+    ) -> Restoration:
+        """Restore an image and tell how.
+
+        Args:
+            strength: 0 (the input, bit for bit) to 1 (the model's answer).
+            weights: of adapters, used as given instead of a diagnosis.
+            only: keep these adapters of the diagnosis, scaled to what all of them had.
+            blend: the rule `sw`, `oh` or `none`; the default is the card's.
+            progress: called with the tiles done and their number after every tile. What it raises ends the work.
+
+        Without `weights` and `only`, a picture that the estimator takes for clean comes back untouched.
+
+        Raises:
+            InvalidRequest: arguments that contradict each other or the model, or an array of a wrong kind.
+            PictureError: the file cannot be read.
+            EngineError: the network cannot be run.
+        """
+        started = time.perf_counter()
+        only = None if only is None else [only] if isinstance(only, str) else list(only)
+        self._check(strength, weights, only, blend)
+        canvas = open_canvas(image)
+        found: Diagnosis | None = None
+        if weights is not None:
+            chosen = blending.check_weights(weights, self.model.adapters)
+        elif self.card.estimator is None:
+            chosen = {}
+        else:
+            found = self._diagnose(canvas.pixels)
+            chosen = blending.weigh(blend or self.card.blend, found.probabilities, self.model.adapters, only=only)
+        spared = found is not None and only is None and found.is_clean
+        tiles = 0
+        if strength == 0 or spared:
+            result = canvas.untouched()
+        else:
+            tiles, result = self._restore(canvas, chosen, strength, progress)
+        seconds = time.perf_counter() - started
+        return Restoration(result, found, {} if tiles == 0 else chosen, tiles == 0, tiles, seconds)
+
+    def _check(
+        self, strength: float, weights: Mapping[str, float] | None, only: list[str] | None, blend: str | None
+    ) -> None:
+        if not 0 <= strength <= 1:
+            raise InvalidRequest(f"strength is {strength}, expected 0 to 1.")
+        if weights is not None and (only is not None or blend is not None):
+            raise InvalidRequest(
+                "Give either weights, which are used as they are, or only and blend, which choose them."
+            )
+        if blend is not None and blend not in RULES:
+            raise InvalidRequest(f"No blending rule is called {blend!r}; known are {', '.join(RULES)}.")
+        if weights is not None:
+            blending.check_weights(weights, self.model.adapters)
+        if only is not None:
+            blending.check_names(only, self.model.adapters)
+        if self.card.estimator is None and (only is not None or blend in ("sw", "oh")):
+            raise InvalidRequest(f"The model {self.name!r} has no estimator; give weights, or neither only nor blend.")
+
+    def _diagnose(self, pixels: NDArray[Any]) -> Diagnosis:
+        card = self.card.estimator
+        if card is None:
+            raise InvalidRequest(f"The model {self.name!r} has no estimator and cannot diagnose.")
+        seen = diagnosis.views(pixels, side=card.side, crops=card.crops)
+        network = self._open("estimate", {}, {"batch": len(seen), "height": card.side, "width": card.side})
+        logits = network(views=seen)["logits"]
+        if logits.shape != (len(seen), len(card.classes)) or not np.isfinite(logits).all():
+            raise EngineError(f"model '{self.name}', role 'estimate': gave no sound logits, but shape {logits.shape}.")
+        return diagnosis.read_logits(logits, card, {**self.card.degradations, CLEAN: CLEAN})
+
+    def _restore(
+        self, canvas: Canvas, weights: dict[str, float], strength: float, progress: Progress | None
+    ) -> tuple[int, Any]:
+        pixels = canvas.pixels
+        layout = self._plan(pixels)
+        dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
+        network = self._open("restore", weights, dimensions)
+        codes = self._encode(pixels)
+        restored = canvas.blank()
+        restore_tiles(
+            pixels,
+            restored,
+            layout,
+            lambda tile: network(image=tile, **codes)["restored"],
+            strength=strength,
+            progress=progress,
+        )
+        return layout.count, canvas.finish()
+
+    def _plan(self, pixels: NDArray[Any]) -> Plan:
+        card = self.card
+        height, width = pixels.shape[:2]
+        return plan(
+            height, width, size_multiple=card.size_multiple, stride=card.stride, halo=card.halo, side=self._tile_side
+        )
+
+    def _encode(self, pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The codes that the model computes once on the whole picture and gives to every tile."""
+        if not self.card.codes:
+            return {}
+        side = self.card.code_side
+        network = self._open("encode", {}, {"batch": 1, "height": side, "width": side})
+        codes = network(view=diagnosis.shrink(pixels, side))
+        if missing := [name for name in self.card.codes if name not in codes]:
+            raise EngineError(f"model '{self.name}', role 'encode': gives no {', '.join(missing)}.")
+        return {name: codes[name] for name in self.card.codes}
+
+    @cached_property
+    def _base(self) -> dict[str, NDArray[np.float32]]:
+        """The base in float32, converted once; blends share what they do not change."""
+        return blend(self.model.weights["restore"], {}, {})
+
+    def _open(self, role: str, weights: dict[str, float], dimensions: dict[str, int]) -> Network:
+        key = (role, *sorted(weights.items()), *dimensions.values())
+        with self._lock:
+            if key in self._networks:
+                self._networks.move_to_end(key)
+                return self._networks[key]
+            arrays: Mapping[str, NDArray[Any]] = self.model.weights.get(role, {})
+            if role == "restore":
+                arrays = blend(self._base, self.model.adapters, weights)
+            network = self._networks[key] = self._engine.open(self.model, role, arrays, dimensions)
+            # The estimator and the encoder are needed for every picture and stay.
+            restoring = [entry for entry in self._networks if entry[0] == "restore"]
+            if len(restoring) > SESSIONS:
+                del self._networks[restoring[0]]
+            return network

@@ -1,0 +1,95 @@
+"""Where the tiles of a picture lie and how they are feathered together.
+
+The geometry depends only on the size of the picture and on the network, so the same picture gives the same result on
+every machine. All tiles of a picture have one shape, so one session serves them all. Origins are multiples of the total
+stride: a network of stride 8 answers differently on a grid moved by one pixel, and no feathering repairs that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 512
+# Networks with global statistics answer slightly differently in each tile; a ramp of this many pixels hides the step.
+FEATHER = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """The tiles along one axis of `length` pixels.
+
+    A tile covers `tile` pixels from its origin; what lies beyond the picture is padding. `weights[i, p]` is the share
+    that pixel p of tile i has in the result: over all tiles the shares of a pixel sum to one, and they are zero within
+    the halo of an edge that is not the picture's own.
+    """
+
+    length: int
+    tile: int
+    origins: tuple[int, ...]
+    weights: NDArray[np.float32] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tiles of a picture: every origin of `rows` with every origin of `columns`."""
+
+    rows: Axis
+    columns: Axis
+
+    @property
+    def count(self) -> int:
+        return len(self.rows.origins) * len(self.columns.origins)
+
+
+def plan(height: int, width: int, *, size_multiple: int, stride: int, halo: int, side: int = SIDE) -> Plan:
+    """Lay tiles of about `side` x `side` pixels over a picture.
+
+    Sides of tiles are multiples of `size_multiple`. Neighbours overlap by at least two halos and the feather, so no
+    pixel of the result is nearer than `halo` to an edge that the picture does not have.
+    """
+    rows, columns = (_axis(length, size_multiple, stride, halo, side) for length in (height, width))
+    return Plan(rows, columns)
+
+
+def _axis(length: int, multiple: int, stride: int, halo: int, side: int) -> Axis:
+    overlap = 2 * halo + FEATHER
+    # Below twice the overlap a pixel could lie in three tiles, and most of the work would be repeated.
+    smallest = _up(max(2 * overlap, overlap + stride), multiple)
+    tile = max(_down(side, multiple), smallest)
+    if length <= tile:
+        tile, origins = _up(length, multiple), (0,)
+    else:
+        count = 1 + -(-(length - tile) // _down(tile - overlap, stride))
+        # The least side with which as many tiles still reach the end: just above one tile, two small ones do.
+        while tile - multiple >= smallest and _reach(tile - multiple, count, overlap, stride) >= length:
+            tile -= multiple
+        last = _up(length - tile, stride) // stride
+        origins = tuple(index * last // (count - 1) * stride for index in range(count))
+    return Axis(length, tile, origins, _shares(tile, origins, halo))
+
+
+def _reach(tile: int, count: int, overlap: int, stride: int) -> int:
+    return (count - 1) * _down(tile - overlap, stride) + tile
+
+
+def _shares(tile: int, origins: tuple[int, ...], halo: int) -> NDArray[np.float32]:
+    pixels = np.arange(tile, dtype=np.float64)
+    shares = np.ones((len(origins), tile))
+    for index in range(1, len(origins)):
+        step = origins[index] - origins[index - 1]
+        width = tile - step - 2 * halo
+        ramp = np.clip((pixels - halo + 0.5) / width, 0, 1)
+        shares[index] *= ramp
+        shares[index - 1, step:] *= 1 - ramp[: tile - step]
+    return shares.astype(np.float32)
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _down(value: int, multiple: int) -> int:
+    return value // multiple * multiple

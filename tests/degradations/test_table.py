@@ -141,6 +141,23 @@ def test_a_sample_can_be_taken_out_of_its_batch(degradation, scene):
 
 
 @TABLE
+def test_autocast_does_not_coarsen(degradation, scene):
+    images = scene()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = degradation(images, 0.8, seeded())
+    assert torch.equal(inside, degradation(images, 0.8, seeded()))
+
+
+@TABLE
+def test_nothing_is_left_on_another_device(degradation):
+    drawn = degradation.draw((2, 3, 20, 30), torch.ones(2), seeded())
+    images, severity = torch.empty(2, 3, 20, 30, device="meta"), torch.empty(2, device="meta")
+    # A formula that makes a tensor on the CPU by itself cannot combine it with these.
+    there = {key: value.to("meta") for key, value in drawn.items()}
+    assert degradation.degrade(images, severity, there).device.type == "meta"
+
+
+@TABLE
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device to compare with the CPU")
 def test_cuda_agrees_with_the_cpu(degradation, scene):
     images, severity = scene(), torch.tensor([0.3, 0.5, 0.8, 1.0])

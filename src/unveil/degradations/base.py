@@ -71,7 +71,9 @@ class Degradation(ABC):
         images = images.float()
         severity = severity.to(images.device, torch.float32)
         here = {key: value.to(images.device, non_blocking=True) for key, value in drawn.items()}
-        degraded = self.degrade(images, severity, here).clamp_(0, 1)
+        # Inside a training step autocast would do the matrix products of the formulas in bfloat16.
+        with torch.autocast(images.device.type, enabled=False):
+            degraded = self.degrade(images, severity, here).clamp_(0, 1)
         return torch.where(spread(severity) > 0, degraded, images)
 
     def __call__(self, images: Tensor, severity: Tensor | float, generator: torch.Generator) -> Tensor:

@@ -98,7 +98,7 @@ class Estimation(Phase):
         for sample in range(len(clean)):
             pair = torch.multinomial(choices, 2, generator=generator).tolist()
             names = [self.classes[index] for index in pair]
-            severities = {name: self._severity(name, 1, generator) for name in names}
+            severities = [self._severity(name, 1, generator) for name in names]
             degraded[sample : sample + 1] = compose(clean[sample : sample + 1], names, severities, generator)
             targets[sample, pair] = 0.5
         return quantise(degraded), targets.to(clean.device)

@@ -13,8 +13,8 @@ from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, OutputExists
 
 EXAMPLES = examples(
-    "unveil export runs/first/last.ckpt -o mine.safetensors",
-    "unveil export mine.safetensors -o rain.onnx --weights rain=1",
+    "unveil export runs/first -o mine.safetensors                      what a training run has finished",
+    "unveil export mine.safetensors -o rain.onnx --weights rain=1      one self-contained ONNX file",
 )
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth")
@@ -22,7 +22,7 @@ CHECKPOINTS = (".ckpt", ".pt", ".pth")
 
 def command(
     source: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT|MODEL", help="A training checkpoint, or a model by name or file.")
+        str, typer.Argument(metavar="CHECKPOINT|MODEL", help="Folder or checkpoint of a training run, or a model by name or file.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="X.safetensors|X.onnx", help="File to write; its ending decides.")
@@ -50,15 +50,15 @@ def command(
 
     with needs_extra("'unveil export'", "train"):
         from unveil import export
-    if Path(source).suffix.lower() in CHECKPOINTS:
-        model = export.model_from_checkpoint(Path(source))
-    else:
-        model = models.read(models.find(source))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if ending == ".safetensors":
-        models.write(model, output)
-    else:
-        if given is not None:
-            arguments.require_known(given, model.card.degradations, "--weights", model.card.name)
-        export.write_onnx(model, output, weights=given)
+
+        if Path(source).is_dir() or Path(source).suffix.lower() in CHECKPOINTS:
+            model = export.model_from_checkpoint(Path(source))
+        else:
+            model = models.read(models.find(source))
+        arguments.require_known(given or (), model.card.degradations, "--weights", f"the model {model.card.name}")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if ending == ".safetensors":
+            models.write(model, output)
+        else:
+            export.write_onnx(model, output, weights=given)
     Terminal().line(f"{shown(source)} -> {shown(output)}")

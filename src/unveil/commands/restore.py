@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -85,9 +86,8 @@ def command(
     from unveil.restoration import Restorer
 
     restorer = Restorer(models.read(models.find(model or models.DEFAULT)), engine=engine.value, threads=threads)
-    arguments.require_known(
-        chosen or given or (), restorer.card.degradations, "--only" if chosen else "--weights", model
-    )
+    flag = "--only" if given is None else "--weights"
+    arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")
 
     def work(job: naming.Job, record: Record, bar: Bar) -> None:
         if not job.open_suffix:
@@ -100,7 +100,7 @@ def command(
         images.write(done.image, target, quality=quality, overwrite=overwrite)
         record |= {
             "output": str(target),
-            "diagnosis": done.diagnosis.probabilities,
+            "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,
             "weights": done.weights,
             "untouched": done.untouched,
             "seconds": round(done.seconds, 3),
@@ -131,14 +131,16 @@ def _begin(job: naming.Job) -> Record:
 
 def refuse_existing(target: Path, overwrite: bool) -> None:
     """Say that a result is in the way before the work is done, not after."""
-    if not overwrite and target.exists():
+    if not overwrite and os.path.lexists(target):
         raise OutputExists(target, "exists already; give --overwrite to replace it, or another output with -o")
 
 
 def _sentence(record: Mapping[str, Any]) -> str:
     names = f"{shown(record['input'])} -> {shown(record['output'])}"
+    seconds = f"{record['seconds']:.1f} s"
     if record["untouched"]:
-        return f"{names}  looks clean, unchanged  {record['seconds']:.1f} s"
+        clean = record["diagnosis"] is not None and next(iter(record["diagnosis"])) == "clean"
+        return f"{names}  {'looks clean, ' if clean else ''}unchanged  {seconds}"
     ranked = sorted(record["weights"].items(), key=lambda pair: -pair[1])
     said = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= 0.05)
-    return f"{names}  {said or 'almost clean'}  {record['seconds']:.1f} s"
+    return f"{names}  {said or 'nothing in particular'}  {seconds}"

@@ -24,7 +24,9 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where checkpoints and logs go; runs/ and the recipe's name by default."),
+        typer.Option(
+            "--out", metavar="DIR", help="Where checkpoints and logs go; runs/ and the recipe's name by default."
+        ),
     ] = None,
     phases: Annotated[
         list[str] | None,
@@ -52,13 +54,14 @@ def command(
     """
     with needs_extra("'unveil train'", "train"):
         from unveil import training
-    folder = training.run(
-        recipe,
-        data=data or (),
-        out=out,
-        phases=phases or ("all",),
-        overrides=overrides or (),
-        resume=resume,
-        threads=threads,
-    )
+
+        folder = training.run(
+            recipe,
+            data=data or (),
+            out=out,
+            phases=phases or ("all",),
+            overrides=overrides or (),
+            resume=resume,
+            threads=threads,
+        )
     Terminal().line(f"{shown(recipe)} -> {shown(folder)}")

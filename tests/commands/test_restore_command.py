@@ -1,0 +1,243 @@
+"""`unveil restore`: what is written, what is said, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_samples import rough, save, smooth
+from PIL import Image
+
+from unveil.commands import restore as restore_command
+
+
+def read(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_one_picture_gives_one_line_and_one_file(unveil):
+    save("a.png")
+    result = unveil("restore", "a.png")
+    assert result.code == 0
+    assert result.out.startswith("a.png -> a.restored.png  noise ")
+    assert result.out.endswith(" s\n")
+    assert result.out.count("\n") == 1
+    assert result.err == ""
+    assert read("a.restored.png").shape == rough().shape
+    assert not np.array_equal(read("a.restored.png"), rough())
+    assert np.array_equal(read("a.png"), rough())
+
+
+def test_a_path_alone_is_restored(unveil):
+    save("a.png")
+    assert unveil("a.png", "--quiet").code == 0
+    assert Path("a.restored.png").exists()
+
+
+def test_a_clean_picture_is_written_unchanged(unveil):
+    save("a.png", smooth())
+    result = unveil("restore", "a.png")
+    assert "looks clean, unchanged" in result.out
+    assert np.array_equal(read("a.restored.png"), smooth())
+
+
+def test_strength_zero_changes_nothing_and_does_not_say_clean(unveil):
+    save("a.png")
+    result = unveil("restore", "a.png", "--strength", "0")
+    assert "  unchanged" in result.out
+    assert np.array_equal(read("a.restored.png"), rough())
+
+
+def test_weights_are_used_as_given(unveil):
+    save("a.png", smooth())
+    result = unveil("restore", "a.png", "--weights", "noise=.6,dark=.4")
+    assert "noise 0.60, dark 0.40" in result.out
+
+
+def test_quiet_says_nothing(unveil):
+    save("a.png")
+    result = unveil("restore", "a.png", "-q")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_a_folder_is_mirrored_and_complete(unveil):
+    save("in/a.jpg")
+    save("in/deep/b.png", smooth())
+    Path("in/notes.txt").write_text("hello")
+    result = unveil("restore", "in", "-o", "out")
+    assert result.code == 0
+    assert sorted(path.as_posix() for path in Path("out").rglob("*.*")) == ["out/a.jpg", "out/deep/b.png"]
+    assert "2 of 2 pictures finished, 0 failed" in result.err
+
+
+def test_a_folder_is_restored_twice_without_restoring_results(unveil):
+    save("in/a.png")
+    assert unveil("restore", "in").code == 0
+    assert unveil("restore", "in", "--overwrite").code == 0
+    assert sorted(os.listdir("in")) == ["a.png", "a.restored.png"]
+
+
+def test_one_bad_file_does_not_stop_the_run(unveil):
+    save("a.png")
+    Path("b.png").write_bytes(b"")
+    save("c.png")
+    result = unveil("restore", "a.png", "b.png", "gone.png", "c.png", "-o", "out/")
+    assert result.code == 1
+    assert sorted(os.listdir("out")) == ["a.png", "c.png"]
+    assert "error: b.png: " in result.err
+    assert "error: gone.png: " in result.err
+    assert "Traceback" not in result.err
+    assert "2 of 4 pictures finished, 2 failed" in result.err
+
+
+def test_an_existing_output_is_replaced_only_with_overwrite(unveil):
+    save("a.png")
+    Path("a.restored.png").write_bytes(b"mine")
+    result = unveil("restore", "a.png")
+    assert result.code == 1
+    assert "--overwrite" in result.err
+    assert Path("a.restored.png").read_bytes() == b"mine"
+    assert unveil("restore", "a.png", "--overwrite").code == 0
+    assert read("a.restored.png").shape == rough().shape
+
+
+def test_collisions_are_found_before_anything_is_written(unveil):
+    save("one/a.png")
+    save("two/a.png")
+    result = unveil("restore", "one/a.png", "two/a.png", "-o", "out")
+    assert result.code == 2
+    assert "would both be written to out/a.png" in result.err
+    assert not Path("out").exists()
+
+
+def test_gif_becomes_jpg_or_png_as_fits(unveil):
+    save("a.gif")
+    assert unveil("restore", "a.gif").code == 0
+    assert Path("a.restored.jpg").exists() != Path("a.restored.png").exists()
+
+
+def test_format_and_quality_are_used(unveil):
+    save("a.png")
+    assert unveil("restore", "a.png", "--format", "JPG", "--quality", "20").code == 0
+    assert unveil("restore", "a.png", "-o", "b.jpg", "--quality", "95").code == 0
+    assert Path("a.restored.jpg").stat().st_size < Path("b.jpg").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "heic"], "--format heic cannot be written"),
+        (["-o", "b.png", "--format", "jpg"], "contradict each other"),
+        (["--only", "noise", "--weights", "noise=1"], "contradict each other"),
+        (["--only", "niose"], "did you mean 'noise'"),
+        (["--weights", "rain=1"], "unknown to the model toy"),
+        (["--strength", "2"], "--strength"),
+        (["--quality", "0"], "--quality"),
+        (["--engine", "steam"], "--engine"),
+    ],
+)
+def test_wrong_requests_exit_with_two_and_write_nothing(unveil, arguments, message):
+    save("a.png")
+    result = unveil("restore", "a.png", *arguments)
+    assert result.code == 2
+    assert message in " ".join(result.err.split())
+    assert os.listdir() == ["a.png"]
+
+
+def test_an_unknown_model_is_one_line(unveil):
+    save("a.png")
+    result = unveil("restore", "a.png", "--model", "nonesuch")
+    assert result.code == 1
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert "nonesuch" in result.err
+
+
+def test_json_has_one_object_with_every_picture(unveil):
+    save("a.png")
+    save("b.png", smooth())
+    Path("c.png").write_bytes(b"no picture")
+    result = unveil("restore", "a.png", "b.png", "c.png", "-o", "out", "--json")
+    assert result.code == 1
+    assert result.json["interrupted"] is False
+    a, b, c = result.json["results"]
+    keys = {"input", "output", "diagnosis", "weights", "untouched", "seconds", "error"}
+    assert set(a) == set(b) == set(c) == keys
+    assert (a["input"], a["output"], a["untouched"], a["error"]) == ("a.png", "out/a.png", False, None)
+    assert next(iter(a["diagnosis"])) == "noise"
+    assert sum(a["diagnosis"].values()) == pytest.approx(1)
+    assert set(a["weights"]) <= {"noise", "dark"}
+    assert a["seconds"] >= 0
+    assert b["untouched"] is True
+    assert c["output"] is None
+    assert "c.png" in c["error"]
+
+
+def test_an_unforeseen_error_is_one_short_line(unveil, monkeypatch):
+    save("a.png")
+    save("b.png")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("unveil.images.read", fail)
+    result = unveil("restore", "a.png", "b.png", "-o", "out")
+    assert result.code == 1
+    assert "error: a.png: unexpected ZeroDivisionError" in result.err
+    assert "error: b.png" in result.err
+    assert "Traceback" not in result.err
+    monkeypatch.setenv("UNVEIL_DEBUG", "1")
+    assert "Traceback" in unveil("restore", "a.png").err
+
+
+def test_names_cannot_play_with_the_terminal(unveil):
+    save("a\x1b[31m[red]\n.png")
+    result = unveil("restore", "a\x1b[31m[red]\n.png")
+    assert result.out.startswith("a\\x1b[31m[red]\\n.png -> ")
+    assert result.out.count("\n") == 1
+
+
+def test_ctrl_c_leaves_whole_files_only(place, home):
+    """A real signal to a real process, in the middle of many pictures."""
+    for number in range(300):
+        save(f"in/{number:03}.png", rough(200, 200))
+    code = "from unveil.commands import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "restore", "in", "-o", "out"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    finished = (first + out).splitlines()
+    written = sorted(os.listdir("out"))
+    assert 0 < len(finished) < 300
+    assert f"interrupted: {len(finished)} of 300 pictures finished" in err
+    assert "Traceback" not in err
+    assert len(finished) <= len(written) <= len(finished) + 1
+    for name in written:
+        assert read(f"out/{name}").shape == (200, 200, 3)
+
+
+def test_a_result_in_the_way_is_noticed_before_the_work(unveil, monkeypatch):
+    save("a.png")
+    save("a.restored.png")
+    monkeypatch.setattr("unveil.images.read", lambda path: pytest.fail("read although the output exists"))
+    assert unveil("restore", "a.png").code == 1
+
+
+def test_every_engine_can_be_asked_for():
+    assert {name.value for name in restore_command.EngineName} == {"auto", "onnx", "openvino", "torch"}

@@ -1,0 +1,100 @@
+"""Between a file's own colours, as its ICC profile describes them, and the sRGB that networks see.
+
+All conversions are relative colorimetric, by libvips and Little CMS, with 16-bit values in and out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unveil.images import libvips
+from unveil.images.depth import Pixels, narrow, widen
+
+Kind = Literal["srgb", "other", "one way", "broken"]
+
+_STRIP_VALUES = 3 << 20
+_SAME = 1.25 * 257
+
+
+def space(icc: bytes) -> str:
+    """The colour space that the profile describes: "RGB", "GRAY", "CMYK", ...; empty for what is no profile."""
+    if len(icc) < 132 or icc[36:40] != b"acsp":
+        return ""
+    return icc[16:20].decode("ascii", "replace").strip()
+
+
+@lru_cache(maxsize=16)
+def kind(icc: bytes, channels: int) -> Kind:
+    """What the profile means for pixels of 1 or 3 channels.
+
+    "srgb": within 1.25/255 of sRGB (of its tone curve, for grey) on a grid of colours, so nothing is to be converted.
+    "other": to be converted. "one way": cannot be converted back, as with some scanners. "broken": no profile for
+    such pixels.
+    """
+    if space(icc) != ("GRAY" if channels == 1 else "RGB"):
+        return "broken"
+    levels = np.linspace(0, 255, 256 if channels == 1 else 9).round().astype(np.uint8)
+    grid = np.stack(np.meshgrid(*[levels] * channels, indexing="ij"), axis=-1).reshape(1, -1, channels)
+    error = libvips.load().Error
+    try:
+        seen = to_srgb(grid, icc)
+    except error:
+        return "broken"
+    if np.abs(seen.astype(np.int32) - widen(grid)).max() <= _SAME:
+        return "srgb"
+    try:
+        with tempfile.TemporaryDirectory(prefix="unveil-") as folder:
+            _from_srgb(seen, _profile_file(folder, icc))
+    except error:
+        return "one way"
+    return "other"
+
+
+def to_srgb(pixels: Pixels, icc: bytes) -> NDArray[np.uint16]:
+    """Pixels (H W 1 or H W 3) in the profile's colours, as sRGB: H W 3, uint16."""
+    image = libvips.with_blob(libvips.image_of(pixels), "icc-profile-data", icc)
+    return widen(libvips.array_of(image.icc_transform("srgb", embedded=True, intent="relative", depth=16)))
+
+
+def carry_back(pixels: Pixels, icc: bytes, restored: NDArray[np.uint16]) -> Pixels:
+    """`pixels` changed as `restored` (H W 3, uint16) differs from `to_srgb(pixels, icc)`.
+
+    The change is measured in the profile's own space at 16 bits, added, rounded and clipped; so pixels that were not
+    touched stay bit-exact and colours outside sRGB survive. Works in strips, to need little memory.
+    """
+    height, width, channels = pixels.shape
+    changed = np.empty_like(pixels)
+    rows = max(1, _STRIP_VALUES // (3 * width))
+    with tempfile.TemporaryDirectory(prefix="unveil-") as folder:
+        profile = _profile_file(folder, icc)
+        for top in range(0, height, rows):
+            part = slice(top, top + rows)
+            values = widen(pixels[part]).astype(np.int32)
+            values += _from_srgb(restored[part], profile)[..., :channels]
+            values -= _from_srgb(to_srgb(pixels[part], icc), profile)[..., :channels]
+            exact = np.clip(values, 0, 65535).astype(np.uint16)
+            changed[part] = narrow(exact) if pixels.dtype == np.uint8 else exact
+    return changed
+
+
+def from_cmyk(image: libvips.Image, *, deep: bool) -> libvips.Image:
+    """A CMYK image as sRGB, through its own profile or else a common one for coated paper."""
+    return image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative", depth=16 if deep else 8)
+
+
+def _profile_file(folder: str, icc: bytes) -> Path:
+    # libvips takes the profile to convert to from files only.
+    path = Path(folder) / "profile.icc"
+    path.write_bytes(icc)
+    return path
+
+
+def _from_srgb(values: NDArray[np.uint16], profile: Path) -> NDArray[np.uint16]:
+    image = libvips.image_of(values)
+    return widen(libvips.array_of(image.icc_transform(str(profile), input_profile="srgb", intent="relative", depth=16)))

@@ -1,0 +1,110 @@
+"""Decoding by libvips: JPEG, PNG, WebP, TIFF, AVIF and GIF."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from unveil.errors import UnreadablePicture, UnsupportedPicture
+from unveil.images import colour, exif, libvips
+from unveil.images.decoded import Decoded, check_size
+from unveil.images.depth import fill
+from unveil.images.formats import FORMATS
+from unveil.images.warning import warn
+
+_LOADERS = {
+    "jpeg": "jpegload_source",
+    "png": "pngload_source",
+    "webp": "webpload_source",
+    "tiff": "tiffload_source",
+    "avif": "heifload_source",
+    "gif": "gifload_source",
+}
+_PAGES = {"gif": "frames of an animation", "webp": "frames of an animation", "avif": "pictures", "tiff": "pages"}
+_COLOUR = frozenset({"srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"})
+_STRANGE = {
+    "float": "floating-point", "double": "floating-point", "complex": "complex", "dpcomplex": "complex",
+    "char": "signed 8-bit", "short": "signed 16-bit", "int": "32-bit", "uint": "32-bit",
+}  # fmt: skip
+_DAMAGED = "cannot be decoded as {}: it is cut off, damaged or of a rare kind ({})"
+
+
+def decode(stream: BinaryIO, path: Path | None, name: str, pixel_limit: int) -> Decoded:
+    """Decode the first picture in the file; `name` is its format. Nothing that is cut off or damaged is let
+    through.
+    """
+    vips = libvips.load()
+    written = exif.from_tiff(stream) if name == "tiff" else None
+    source = vips.Source.new_from_memory(stream.read()) if path is None else vips.Source.new_from_file(str(path))
+    try:
+        image = _open(source, path, name, pixel_limit)
+        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+        values = libvips.array_of(image)
+    except vips.Error as error:
+        cause = _DAMAGED.format(FORMATS[name].printed, libvips.reason(error))
+        raise UnreadablePicture(path, cause) from error
+    if name == "avif" and values.dtype == np.uint16:
+        values = fill(values.astype(np.uint16, copy=False), _whole(image, "bits-per-sample"))
+    if name == "tiff":
+        block = written
+    else:
+        block = _blob(image, "exif-data")
+        block = None if block is None else exif.bare(block)
+    return Decoded(
+        values=values,
+        icc=None if image.get_typeof("unveil-converted") else _blob(image, "icc-profile-data"),
+        exif=block,
+        xmp=_blob(image, "xmp-data"),
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        resolution=_resolution(image),
+    )
+
+
+def _open(source: libvips.Image, path: Path | None, name: str, pixel_limit: int) -> libvips.Image:
+    loader = getattr(libvips.load().Image, _LOADERS[name])
+    image = loader(source, access="sequential", fail_on="error")
+    check_size(path, image.width, image.height, pixel_limit)
+    pages = _whole(image, "n-pages")
+    if pages > 1 and name in _PAGES:
+        warn(path, f"has {pages} {_PAGES[name]}; only the first is used")
+    if image.format not in ("uchar", "ushort"):
+        kind = _STRANGE.get(image.format, image.format)
+        raise UnsupportedPicture(path, f"has {kind} values; convert it to 8 or 16 bits (unsigned) first")
+    if image.interpretation == "cmyk":
+        return _converted(image, path)
+    if image.interpretation not in _COLOUR or image.bands > 4:
+        kind = f"{image.interpretation} colours in {image.bands} channels"
+        raise UnsupportedPicture(path, f"has {kind}; convert it to RGB or grey first")
+    return image
+
+
+def _converted(image: libvips.Image, path: Path | None) -> libvips.Image:
+    own = _blob(image, "icc-profile-data")
+    known = own is not None and colour.space(own) == "CMYK"
+    through = "its profile" if known else "a common profile for coated paper, as it has none of its own"
+    warn(path, f"has CMYK colours; they are converted to sRGB through {through}")
+    if not known and own is not None:
+        image = image.copy()
+        image.remove("icc-profile-data")
+    converted = colour.from_cmyk(image, deep=image.format == "ushort").copy()
+    converted.set_type(libvips.load().GValue.gint_type, "unveil-converted", 1)
+    return converted
+
+
+def _blob(image: libvips.Image, name: str) -> bytes | None:
+    return bytes(image.get(name)) or None if image.get_typeof(name) else None
+
+
+def _whole(image: libvips.Image, name: str) -> int:
+    return int(image.get(name)) if image.get_typeof(name) else 0
+
+
+def _resolution(image: libvips.Image) -> tuple[float, float] | None:
+    # libvips counts in pixels per millimetre, and says 1 where the file says nothing.
+    across, down = image.xres * 25.4, image.yres * 25.4
+    if (image.xres == 1 and image.yres == 1) or not (0 < across < math.inf and 0 < down < math.inf):
+        return None
+    return across, down

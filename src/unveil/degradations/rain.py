@@ -71,8 +71,9 @@ class Rain(Degradation):
         light = (severity * (FEWEST + (MOST - FEWEST) * severity))[:, None] * drawn["share"]
         density = (light / (MEAN_DROP * kernels.sum((-2, -1))))[:, :, None, None]
         # A drop that just passes the threshold is faint, and grows brighter as the rain gets denser.
-        rank = (drawn["field"] - (1 - density)) / density.clamp_min(1e-12)
-        drops = torch.where(rank > 0, FAINTEST + (1 - FAINTEST) * rank * rank, 0.0)
+        rank = (drawn["field"] - (1 - density)).div_(density.clamp_min(1e-12))
+        is_drop = rank > 0
+        drops = rank.square_().mul_(1 - FAINTEST).add_(FAINTEST).mul_(is_drop)
         return layered(drops, kernels, height, width).clamp_(0, 1)
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
@@ -93,4 +94,5 @@ def _lines(length: Tensor, width: Tensor, angle: Tensor) -> Tensor:
     soft = 0.1 * length
     ends = ((length / 2 - along.abs()) / soft).clamp_(0, 1)
     across.div_(width * 0.425)
-    return across.square_().mul_(-0.5).exp_().mul_(ends)
+    # Bounded, because denormal numbers are slow on a CPU.
+    return across.square_().mul_(-0.5).clamp_min_(-20).exp_().mul_(ends)

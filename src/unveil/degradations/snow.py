@@ -58,8 +58,9 @@ class Snow(Degradation):
         covered = (severity * (0.02 + 0.33 * severity))[:, None] * (shares / shares.sum(1, keepdim=True))
         kernels = _ellipses(drawn)
         density = (covered / (MEAN_FLAKE * kernels.sum((-2, -1))))[:, :, None, None].clamp_max(0.2)
-        rank = (drawn["field"] - (1 - density)) / density.clamp_min(1e-12)
-        points = torch.where(rank > 0, FAINTEST + (1 - FAINTEST) * rank, 0.0)
+        rank = (drawn["field"] - (1 - density)).div_(density.clamp_min(1e-12))
+        is_flake = rank > 0
+        points = rank.mul_(1 - FAINTEST).add_(FAINTEST).mul_(is_flake)
         return layered(points, kernels, height, width).clamp_(0, 1)
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:

@@ -7,7 +7,6 @@ and stride 4, receptive radius 11. The estimator has two features, mean brightne
 from __future__ import annotations
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model, base_checksum
@@ -142,9 +141,3 @@ def toy_model(*, estimator: bool = True, code: bool = False, dtype=np.float16) -
     )
     adapters = {name: Adapter(name, 2, 2.0, "compact", checksum, factors[name]) for name in factors}
     return Model(None, card, weights, adapters, graphs)
-
-
-def checked(model: Model) -> None:
-    """The graphs of the toy are valid ONNX."""
-    for graph in model.graphs.values():
-        onnx.checker.check_model(onnx.load_from_string(graph))

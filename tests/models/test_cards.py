@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from toy import toy_model
+from unveil.errors import InvalidModel, ModelTooNew
+from unveil.models import Card
+
+
+def written(**changes):
+    """The toy's card as JSON, with dotted keys changed; None as a change takes the key away."""
+    card = json.loads(toy_model().card.to_json())
+    for path, change in changes.items():
+        *way, last = path.split("__")
+        place = card
+        for key in way:
+            place = place[key]
+        if change is ...:
+            del place[last]
+        else:
+            place[last] = change
+    return json.dumps(card)
+
+
+def test_card_survives_json():
+    card = toy_model(code=True).card
+    assert Card.from_json(card.to_json()) == card
+
+
+def test_card_without_estimator_survives_json():
+    card = toy_model(estimator=False).card
+    assert Card.from_json(card.to_json()) == card
+
+
+def test_newer_format_is_refused_with_advice():
+    with pytest.raises(ModelTooNew, match=r"format 2.*up to format 1.*upgrade"):
+        Card.from_json(written(format=2))
+
+
+def test_newer_format_is_refused_before_anything_else():
+    with pytest.raises(ModelTooNew):
+        Card.from_json('{"format": 7, "networks": []}')
+
+
+@pytest.mark.parametrize("key", ["name", "network", "halo", "adapters", "estimator", "metrics", "codes", "licence"])
+def test_missing_key_is_named(key):
+    with pytest.raises(InvalidModel, match=f"'{key}'"):
+        Card.from_json(written(**{key: ...}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", 3),
+        ("stride", "8"),
+        ("stride", 0),
+        ("stride", True),
+        ("halo", -1),
+        ("size_multiple", 10**9),
+        ("blend", "average"),
+        ("codes", ["a", 1]),
+        ("codes", ["a", "a"]),
+        ("metrics", [1]),
+        ("degradations__noise", 1),
+        ("network__name", None),
+        ("network__config", []),
+        ("adapters__noise__rank", 0),
+        ("adapters__noise__alpha", "2"),
+        ("estimator__classes", []),
+        ("estimator__classes", ["clean", "noise"]),
+        ("estimator__temperature", 0),
+        ("estimator__side", 10**6),
+        ("estimator__global_weight", float("nan")),
+    ],
+)
+def test_wrong_value_is_named(key, value):
+    with pytest.raises(InvalidModel, match=key.replace("__", ".")):
+        Card.from_json(written(**{key: value}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000])
+def test_what_is_no_object_is_refused(text):
+    with pytest.raises(InvalidModel):
+        Card.from_json(text)
+
+
+def test_unknown_keys_are_ignored():
+    assert Card.from_json(written(colour="blue")) == toy_model().card

@@ -56,7 +56,9 @@ def compare(height: int = 360) -> None:
         both = numpy.concatenate([before[:, :middle], after[:, middle:]], axis=1)
         both[:, middle - LINE // 2 : middle + LINE // 2 + 1] = 255
         picture = Image.fromarray(both)
-        halves.append(picture.resize((round(picture.width * height / picture.height), height), Image.Resampling.LANCZOS))
+        halves.append(
+            picture.resize((round(picture.width * height / picture.height), height), Image.Resampling.LANCZOS)
+        )
     rows = [halves[:2], halves[2:]]
     width = min(sum(picture.width for picture in row) for row in rows)
     sheet: list[Image.Image] = []

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import toy_model
 
 from unveil import models
 from unveil.commands.application import run
@@ -26,11 +25,11 @@ class Result:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory) -> Path:
+def home(tmp_path_factory, toy_path) -> Path:
     """A folder for UNVEIL_HOME whose only model is the toy, under the name of the default model."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "models").mkdir()
-    models.write(toy_model(), folder / "models" / f"{models.DEFAULT}.safetensors")
+    (folder / "models" / f"{models.DEFAULT}.safetensors").write_bytes(toy_path.read_bytes())
     return folder
 
 

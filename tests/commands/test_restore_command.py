@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -15,11 +16,16 @@ from command_samples import rough, save, smooth
 from PIL import Image
 
 from unveil.commands import restore as restore_command
+from unveil.commands.terminal import Bar
 
 
 def read(path: str | Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image)
+
+
+def names(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
 
 
 def test_one_picture_gives_one_line_and_one_file(unveil):
@@ -81,7 +87,7 @@ def test_a_folder_is_restored_twice_without_restoring_results(unveil):
     save("in/a.png")
     assert unveil("restore", "in").code == 0
     assert unveil("restore", "in", "--overwrite").code == 0
-    assert sorted(os.listdir("in")) == ["a.png", "a.restored.png"]
+    assert names("in") == ["a.png", "a.restored.png"]
 
 
 def test_one_bad_file_does_not_stop_the_run(unveil):
@@ -90,7 +96,7 @@ def test_one_bad_file_does_not_stop_the_run(unveil):
     save("c.png")
     result = unveil("restore", "a.png", "b.png", "gone.png", "c.png", "-o", "out/")
     assert result.code == 1
-    assert sorted(os.listdir("out")) == ["a.png", "c.png"]
+    assert names("out") == ["a.png", "c.png"]
     assert "error: b.png: " in result.err
     assert "error: gone.png: " in result.err
     assert "Traceback" not in result.err
@@ -148,7 +154,7 @@ def test_wrong_requests_exit_with_two_and_write_nothing(unveil, arguments, messa
     result = unveil("restore", "a.png", *arguments)
     assert result.code == 2
     assert message in " ".join(result.err.split())
-    assert os.listdir() == ["a.png"]
+    assert names(".") == ["a.png"]
 
 
 def test_an_unknown_model_is_one_line(unveil):
@@ -204,10 +210,48 @@ def test_names_cannot_play_with_the_terminal(unveil):
     assert result.out.count("\n") == 1
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_progress_is_shown_on_a_terminal_only(unveil, monkeypatch, count):
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    pictures = [save(f"{number}.png").name for number in range(count)]
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert unveil("restore", *pictures).code == 0
+    assert "━" in screen.getvalue()
+    assert pictures[0] in screen.getvalue()
+    quiet = Screen()
+    monkeypatch.setattr(sys, "stderr", quiet)
+    assert unveil("restore", *pictures, "--overwrite", "--quiet").code == 0
+    assert quiet.getvalue() == ""
+
+
+def test_ctrl_c_in_the_middle_of_a_picture_leaves_nothing(unveil, monkeypatch):
+    save("a.png", rough(600, 600))
+    save("b.png", rough(600, 600))
+    ticks: list[tuple[int, int]] = []
+
+    def interrupt(self: Bar, done: int, total: int) -> None:
+        ticks.append((done, total))
+        if len(ticks) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Bar, "tiles", interrupt)
+    result = unveil("restore", "a.png", "b.png", "-o", "out", "--json")
+    assert result.code == 130
+    assert result.json["interrupted"] is True
+    assert "interrupted: " in result.err
+    assert len(result.json["results"]) == len(names("out") if Path("out").exists() else []) < 2
+
+
 def test_ctrl_c_leaves_whole_files_only(place, home):
     """A real signal to a real process, in the middle of many pictures."""
-    for number in range(300):
-        save(f"in/{number:03}.png", rough(200, 200))
+    picture = save("in/000.png", rough(200, 200)).read_bytes()
+    for number in range(1, 300):
+        Path(f"in/{number:03}.png").write_bytes(picture)
     code = "from unveil.commands import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "restore", "in", "-o", "out"],
@@ -223,11 +267,12 @@ def test_ctrl_c_leaves_whole_files_only(place, home):
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     finished = (first + out).splitlines()
-    written = sorted(os.listdir("out"))
+    written = names("out")
     assert 0 < len(finished) < 300
     assert f"interrupted: {len(finished)} of 300 pictures finished" in err
     assert "Traceback" not in err
-    assert len(finished) <= len(written) <= len(finished) + 1
+    assert len(written) == len(finished)
+    assert all(name.endswith(".png") for name in written)
     for name in written:
         assert read(f"out/{name}").shape == (200, 200, 3)
 

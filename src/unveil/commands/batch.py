@@ -1,17 +1,23 @@
-"""Pictures one after the other: a bad one is reported and the rest goes on, Ctrl-C stops between whole files."""
+"""Pictures one after the other: a bad one is reported and the rest goes on, Ctrl-C leaves whole files only."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, TypeVar
 
-from unveil.commands.terminal import PLEASE_REPORT, Bar, Terminal, debugging, shown
+from unveil.commands.terminal import PLEASE_REPORT, Terminal, debugging, shown
 from unveil.errors import PictureError, UnveilError
 
 Record = dict[str, Any]
 """What `--json` says of one picture; `input` and `error` are always there."""
+
+Tick = Callable[[int, int], None]
+"""Called with (tiles done, tiles in all); raises KeyboardInterrupt when the user asked to stop."""
 
 Item = TypeVar("Item")
 
@@ -23,7 +29,7 @@ def run_batch(
     *,
     terminal: Terminal,
     begin: Callable[[Item], Record],
-    work: Callable[[Item, Record, Bar], None],
+    work: Callable[[Item, Record, Tick], None],
     show: Callable[[Record], None],
     unreadable: Sequence[OSError] = (),
 ) -> int:
@@ -37,12 +43,18 @@ def run_batch(
     ]
     interrupted = False
     try:
-        with terminal.progress(len(items)) as bar:
+        with terminal.progress(len(items)) as bar, _stopping() as stop_if_asked:
+
+            def tick(done: int, total: int) -> None:
+                stop_if_asked()
+                bar.tiles(done, total)
+
             for item in items:
+                stop_if_asked()
                 record = begin(item)
                 bar.begin(shown(record["input"]))
                 try:
-                    work(item, record, bar)
+                    work(item, record, tick)
                 except BrokenPipeError:
                     raise
                 except Exception as error:
@@ -62,6 +74,37 @@ def run_batch(
     if len(items) > 1:
         terminal.note(f"{len(records) - failures} of {len(items)} pictures finished, {failures} failed")
     return 1 if failures else 0
+
+
+@contextmanager
+def _stopping() -> Generator[Callable[[], None]]:
+    """Inside, the first Ctrl-C only asks: what this gives then raises KeyboardInterrupt when it is
+    called. A second Ctrl-C raises at once.
+
+    Raised anywhere, as Python does it, the exception gets lost where C code calls back into Python: in pyvips.
+    """
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread may set handlers, and whoever started us with Ctrl-C ignored meant it.
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield stop_if_asked
+        return
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _explain(path: str | PathLike[str], error: Exception, terminal: Terminal) -> str:

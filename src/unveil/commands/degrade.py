@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unveil.commands import arguments, naming
-from unveil.commands.batch import Record, run_batch
+from unveil.commands.batch import Record, Tick, run_batch
 from unveil.commands.extras import needs_extra
 from unveil.commands.restore import refuse_existing
-from unveil.commands.terminal import Bar, Terminal, examples, shown
+from unveil.commands.terminal import Terminal, examples, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def command(
     found, jobs = naming.plan_files(paths, output, label="degraded", extension=extension, default=".png")
     terminal = Terminal()
 
-    def work(job: naming.Job, record: Record, bar: Bar) -> None:
+    def work(job: naming.Job, record: Record, tick: Tick) -> None:
         refuse_existing(job.target, overwrite)
         picture = images.read(job.source)
         job.target.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +80,6 @@ def _degrade(srgb: NDArray[Any], severities: dict[str, float], seed: int) -> NDA
     from unveil.degradations.mixtures import compose
 
     full = numpy.iinfo(srgb.dtype).max
-    image = torch.from_numpy(srgb.astype(numpy.float32) / full).permute(2, 0, 1).unsqueeze(0)
+    image = torch.as_tensor(srgb.astype(numpy.float32) / full).permute(2, 0, 1).unsqueeze(0)
     image = compose(image, list(severities), list(severities.values()), torch.Generator().manual_seed(seed))
     return (image[0].permute(1, 2, 0) * full).round().numpy().astype(srgb.dtype)

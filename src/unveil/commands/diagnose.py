@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from unveil.commands import formats, naming
-from unveil.commands.batch import Record, run_batch
+from unveil.commands.batch import Record, Tick, run_batch
 from unveil.commands.restore import EngineName
-from unveil.commands.terminal import Bar, Terminal, examples, shown
+from unveil.commands.terminal import Terminal, examples, shown
 
 EXAMPLES = examples(
     "unveil diagnose photo.jpg",
@@ -42,7 +42,7 @@ def command(
 
     restorer = Restorer(models.read(models.find(model or models.DEFAULT)), engine=engine.value, threads=threads)
 
-    def work(picture: tuple[Path, Path | None], record: Record, bar: Bar) -> None:
+    def work(picture: tuple[Path, Path | None], record: Record, tick: Tick) -> None:
         diagnosis = restorer.diagnose(picture[0])
         record |= {
             "diagnosis": dict(diagnosis.ranked),

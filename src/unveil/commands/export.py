@@ -22,7 +22,10 @@ CHECKPOINTS = (".ckpt", ".pt", ".pth")
 
 def command(
     source: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT|MODEL", help="Folder or checkpoint of a training run, or a model by name or file.")
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|MODEL", help="Folder or checkpoint of a training run, or a model by name or file."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="X.safetensors|X.onnx", help="File to write; its ending decides.")

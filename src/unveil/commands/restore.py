@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from unveil.commands import arguments, naming
-from unveil.commands.batch import Record, run_batch
-from unveil.commands.terminal import Bar, Terminal, examples, shown
+from unveil.commands.batch import Record, Tick, run_batch
+from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, OutputExists
 
 EXAMPLES = examples(
@@ -89,13 +89,13 @@ def command(
     flag = "--only" if given is None else "--weights"
     arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")
 
-    def work(job: naming.Job, record: Record, bar: Bar) -> None:
+    def work(job: naming.Job, record: Record, tick: Tick) -> None:
         if not job.open_suffix:
             refuse_existing(job.target, overwrite)
         picture = images.read(job.source)
         target = job.settle(depth=picture.depth, has_alpha=picture.alpha is not None)
         refuse_existing(target, overwrite)
-        done = restorer.run(picture, strength=strength, weights=given, only=chosen, progress=bar.tick)
+        done = restorer.run(picture, strength=strength, weights=given, only=chosen, progress=tick)
         target.parent.mkdir(parents=True, exist_ok=True)
         images.write(done.image, target, quality=quality, overwrite=overwrite)
         record |= {

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike, fspath
@@ -128,20 +128,17 @@ class Bar:
 
     def begin(self, name: str) -> None:
         """Say which picture is being worked on."""
-        self._update(description=name)
+        self._update(description=name, refresh=True)
 
     def end(self) -> None:
         """One picture is finished, well or not."""
         if not self._by_tiles and self._live is not None and self._task is not None:
             self._live.advance(self._task)
 
-    @property
-    def tick(self) -> Callable[[int, int], None] | None:
-        """What to call with (tiles done, tiles in all), or None when nobody looks."""
-        return self._tiles if self._by_tiles and self._live is not None else None
-
-    def _tiles(self, done: int, total: int) -> None:
-        self._update(completed=done, total=total)
+    def tiles(self, done: int, total: int) -> None:
+        """So many tiles of the picture are done."""
+        if self._by_tiles:
+            self._update(completed=done, total=total)
 
     def _update(self, **changes: Any) -> None:
         if self._live is not None and self._task is not None:

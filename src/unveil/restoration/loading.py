@@ -51,7 +51,7 @@ def restore(
     A path or a Picture gives a Picture; an array gives an array of the same shape and dtype. The model stays in memory
     for the next call.
     """
-    return _keep(model, engine).restore(image, **options)
+    return _keep(model, engine).run(image, **options).image
 
 
 def diagnose(image: object, *, model: str | os.PathLike[str] | None = None, engine: str = "auto") -> Diagnosis:

@@ -39,28 +39,25 @@ def restore_tiles(
     """
     rows, columns = plan.rows, plan.columns
     width, channels = pixels.shape[1:]
-    band = np.zeros((min(rows.tile, rows.length), width, channels), dtype=np.float32)
+    band = np.zeros((channels, min(rows.tile, rows.length), width), dtype=np.float32)
     done = 0
     for index, top in enumerate(rows.origins):
         height = min(rows.tile, rows.length - top)
         for left, shares in zip(columns.origins, columns.weights, strict=True):
             tile = cut(pixels, top, left, rows.tile, columns.tile)
-            result = _mix(tile, run(tile), strength)[:height, : width - left]
-            across = result.shape[1]
-            result = result.mean(axis=2, keepdims=True) if channels == 1 else result
-            band[:height, left : left + across] += (
-                result * rows.weights[index, :height, None, None] * shares[:across, None]
-            )
+            result = _mix(tile, run(tile), strength)
+            result = result.mean(axis=0, keepdims=True) if channels == 1 else result
+            result *= np.outer(rows.weights[index], shares)
+            band[:, :height, left : left + columns.tile] += result[:, :height, : width - left]
             done += 1
             if progress is not None:
                 progress(done, plan.count)
         # The next band of tiles adds nothing above its own origin.
-        last = index + 1 == len(rows.origins)
-        finished = height if last else rows.origins[index + 1] - top
-        _write(band[:finished], out[top : top + finished])
-        kept = band.shape[0] - finished
-        band[:kept] = band[finished:].copy()
-        band[kept:] = 0
+        finished = height if index + 1 == len(rows.origins) else rows.origins[index + 1] - top
+        _write(band[:, :finished], out[top : top + finished])
+        kept = band.shape[1] - finished
+        band[:, :kept] = band[:, finished:].copy()
+        band[:, kept:] = 0
 
 
 def cut(pixels: NDArray[Any], top: int, left: int, height: int, width: int) -> NDArray[np.float32]:
@@ -94,7 +91,7 @@ def reflect(start: int, size: int, length: int) -> NDArray[np.intp]:
 
 
 def _mix(tile: NDArray[np.float32], restored: NDArray[Any], strength: float) -> NDArray[np.float32]:
-    """The answer of the network mixed with its input, as H W 3."""
+    """The answer of the network mixed with its input, as a new array `3 H W`."""
     if restored.shape != tile.shape:
         raise EngineError(f"the network answered a tile of shape {tile.shape} with shape {restored.shape}.")
     if not np.isfinite(restored).all():
@@ -104,13 +101,15 @@ def _mix(tile: NDArray[np.float32], restored: NDArray[Any], strength: float) -> 
         mixed -= tile
         mixed *= np.float32(strength)
         mixed += tile
-    return mixed[0].transpose(1, 2, 0)
+    return mixed[0]
 
 
 def _write(rows: NDArray[np.float32], out: NDArray[Any]) -> None:
+    """`C H W` in 0..1, which is overwritten, into H W C of the result's own depth."""
     if out.dtype.kind == "u":
         top = np.iinfo(out.dtype).max
         rows *= np.float32(top)
         np.rint(rows, out=rows)
-        np.clip(rows, 0, top, out=rows)
-    np.copyto(out, rows, casting="unsafe")
+        # Shares sum to one only to seven digits, which at 65535 is still no step, but a wrap around would be black.
+        np.minimum(rows, top, out=rows)
+    np.copyto(out, rows.transpose(1, 2, 0), casting="unsafe")

@@ -37,6 +37,7 @@ from unveil.methods.abair.estimation import Estimation
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import Pretraining
 from unveil.methods.phase import Phase
+from unveil.training.interruption import Interruption
 from unveil.training.recipe import AdapterStage, Recipe, Stage
 
 PHASES = ("pretrain", "adapt", "estimate", "export")
@@ -216,6 +217,7 @@ class Run:
         keep: list[Callback] = [
             ModelCheckpoint(where, filename="last", every_n_train_steps=500, enable_version_counter=False),
             TQDMProgressBar(refresh_rate=20),
+            Interruption(),
         ]
         loggers = [CSVLogger(where, name="", version=""), TensorBoardLogger(where, name="", version="")]
         trainer = lightning.Trainer(
@@ -232,6 +234,7 @@ class Run:
         )
         trainer.fit(phase, loader, ckpt_path=last if last.exists() else None, weights_only=True)
         if trainer.global_step < stage.iterations:
+            trainer.save_checkpoint(last)
             raise KeyboardInterrupt(f"stopped at step {trainer.global_step} of {stage.iterations}; run again to go on")
         trainer.save_checkpoint(where / "final.ckpt", weights_only=True)
         last.unlink(missing_ok=True)

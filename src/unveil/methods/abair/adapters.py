@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 MODES = ("compact", "loralib", "attention_only", "pointwise_only")
 
-_ATTENTION = ("attn", "attention", "qkv", "project_out", "to_out")
+_ATTENTION = ("attn", "attention", "sca")
 
 
 class AdapterFactors(nn.Module):
@@ -104,8 +104,8 @@ def _fresh(layer: nn.Conv2d | nn.Linear, name: str, rank: int, mode: str) -> dic
     """New factors for one layer, or none where the mode leaves the layer alone."""
     out, inside, *kernel = layer.weight.shape
     groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
-    if mode == "loralib":
-        side = kernel[0] if kernel else 1
+    if mode == "loralib" and kernel:
+        side = kernel[0]
         down = _kaiming(rank * side, inside * groups * side)
         return {"lora_a": down, "lora_b": torch.zeros(out // groups * side, rank * side)}
     if mode == "attention_only" and not any(word in name for word in _ATTENTION):

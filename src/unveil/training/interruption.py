@@ -1,0 +1,44 @@
+"""Ctrl-C during training: finish the step, keep a checkpoint, lose nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+
+class Interruption(Callback):
+    """Turns the first interrupt into a stop after the present step; a second one stops at once.
+
+    A stop in the middle of a step would leave weights and optimiser states of different steps in the checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._earlier: Any = None
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            trainer.should_stop = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        self._earlier = signal.signal(signal.SIGINT, stop)
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._earlier is not None:
+            signal.signal(signal.SIGINT, self._earlier)
+            self._earlier = None

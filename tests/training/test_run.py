@@ -1,0 +1,168 @@
+"""The whole chain on toy sizes: resume, what a run leaves behind, and the model file at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from PIL import Image  # noqa: E402
+
+import unveil  # noqa: E402
+from unveil import training  # noqa: E402
+from unveil.errors import RecipeError  # noqa: E402
+from unveil.methods.abair.pretraining import Pretraining  # noqa: E402
+
+RECIPE = """
+name: toy
+seed: 5
+precision: 32-true
+network: {name: fastnaf, width: 8, encoder: [1], middle: 1, decoder: [1]}
+photographs: {halve: 0.5}
+pretraining: {degradations: {noise: 1, blur: 1, clean: 1}, iterations: 6, batch: 2, patch: 32, learning_rate: 1.0e-3}
+adaptation: {rank: 2, iterations: 3, batch: 2, patch: 32, learning_rate: 1.0e-2, vectors: true}
+adapters: {noise: {}, dark: {rank: 3}}
+estimation: {iterations: 3, batch: 8, patch: 32, side: 48, learning_rate: 1.0e-3, calibration: 2}
+"""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:lightning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    random = np.random.default_rng(0)
+    for index in range(3):
+        coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "toy.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(photographs: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return training.run(recipe, data=[photographs], out=tmp_path_factory.mktemp("run"), threads=1)
+
+
+def weights(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    finished: Path, photographs: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Pretraining.training_step
+
+    def stopping(self: Pretraining, batch: Any, index: int) -> Any:
+        if self.global_step == 3:
+            self.trainer.should_stop = True
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "training_step", stopping)
+        with pytest.raises(KeyboardInterrupt, match="step 4 of 6"):
+            training.run(recipe, data=[photographs], out=tmp_path, phases=["pretrain"], threads=1)
+    assert (tmp_path / "pretraining" / "last.ckpt").exists()
+    training.run(recipe, data=[photographs], out=tmp_path, phases=["pretrain"], threads=1)
+    resumed, whole = (weights(folder / "pretraining" / "final.ckpt") for folder in (tmp_path, finished))
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_checkpoints_carry_recipe_version_and_data(finished: Path) -> None:
+    record = torch.load(finished / "pretraining" / "final.ckpt", weights_only=True)["unveil"]
+    assert record["recipe"]["network"]["width"] == 8
+    assert record["version"] == unveil.__version__
+    assert record["data"].startswith("sha256:")
+
+
+def test_adapting_leaves_the_base_bit_for_bit(finished: Path) -> None:
+    base = weights(finished / "pretraining" / "final.ckpt")
+    adapted = weights(finished / "adapters" / "dark" / "final.ckpt")
+    names = [name for name in base if name.startswith("network.")]
+    assert names
+    assert all(torch.equal(base[name], adapted[name]) for name in names)
+    assert any(value.any() for name, value in adapted.items() if name.startswith("adapter.") and "up" in name)
+
+
+def test_the_model_file_restores_and_agrees_with_torch(finished: Path) -> None:
+    model = finished / "model.safetensors"
+    image = np.random.default_rng(1).integers(0, 256, (40, 52, 3), dtype=np.uint8)
+    onnx = unveil.load(model)
+    assert list(onnx.card.degradations) == ["noise", "dark"]
+    assert onnx.card.estimator is not None
+    assert onnx.card.estimator.classes == ("noise", "dark", "clean")
+    given = {"noise": 0.5, "dark": 0.5}
+    floats = (image / 255).astype(np.float32)
+    by_onnx = onnx.restore(floats, weights=given)
+    by_torch = unveil.load(model, engine="torch").restore(floats, weights=given)
+    assert np.abs(by_onnx - by_torch).max() < 1e-5
+    assert np.abs(by_onnx - onnx.restore(floats, weights={"noise": 1.0})).max() > 1e-4
+    assert onnx.diagnose(image).probabilities == pytest.approx(
+        unveil.load(model, engine="torch").diagnose(image).probabilities, abs=1e-4
+    )
+
+
+def test_one_onnx_file_holds_a_merged_blend(finished: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    from unveil import export, models
+
+    model = models.read(finished / "model.safetensors")
+    path = export.write_onnx(model, tmp_path / "merged.onnx", weights={"dark": 1.0})
+    image = np.random.default_rng(2).random((1, 3, 32, 48), dtype=np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"image": image})[0][0].transpose(1, 2, 0)
+    wanted = unveil.load(finished / "model.safetensors").restore(
+        np.ascontiguousarray(image[0].transpose(1, 2, 0)), weights={"dark": 1.0}
+    )
+    assert np.abs(np.clip(found, 0, 1) - wanted).max() < 1e-5
+
+
+def test_a_base_checkpoint_alone_exports(finished: Path) -> None:
+    from unveil import export
+
+    model = export.model_from_checkpoint(finished / "pretraining" / "final.ckpt")
+    assert model.card.blend == "none"
+    assert not model.adapters
+
+
+def test_a_finished_phase_is_not_run_again(finished: Path, recipe: Path, photographs: Path) -> None:
+    path = finished / "estimation" / "final.ckpt"
+    before = path.stat().st_mtime_ns
+    training.run(recipe, data=[photographs], out=finished, phases=["estimate"], threads=1)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_mistakes_are_typed(recipe: Path, photographs: Path, finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="unknown phase 'adapt:fog'"):
+        training.run(recipe, data=[photographs], out=tmp_path, phases=["adapt:fog"])
+    with pytest.raises(RecipeError, match="run the phase 'pretrain' first"):
+        training.run(recipe, data=[photographs], out=tmp_path, phases=["adapt:noise"])
+    with pytest.raises(RecipeError, match="already holds a run"):
+        training.run(recipe, data=[photographs], out=finished, resume=False)
+    with pytest.raises(RecipeError, match="give folders of clean pictures"):
+        training.run(recipe, data=[tmp_path], out=tmp_path / "run")
+    with pytest.raises(RecipeError, match="is not a folder"):
+        training.run(recipe, data=[tmp_path / "none"], out=tmp_path / "other")
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ import unveil as package
 from unveil import models
 
 
-def test_diagnose_ranks_with_bars_and_changes_nothing(unveil, monkeypatch):
+def test_diagnose_ranks_with_bars_and_changes_nothing(unveil):
     save("a.png")
     result = unveil("diagnose", "a.png")
     assert result.code == 0
@@ -23,10 +24,9 @@ def test_diagnose_ranks_with_bars_and_changes_nothing(unveil, monkeypatch):
     assert title == "a.png"
     assert first.split()[0] == "noise"
     assert set(first.split()[1]) == {"█"}
-    shares = [
-        float(line.split("  ")[-2 if line.endswith(("noise", "clean", "light")) else -1]) for line in (first, *rest)
-    ]
+    shares = [float(re.findall(r"\d\.\d\d", line)[0]) for line in (first, *rest)]
     assert shares == sorted(shares, reverse=True)
+    assert any(line.startswith("  dark ") and line.endswith("  low light") for line in rest)
     assert [path.name for path in Path().iterdir()] == ["a.png"]
 
 

@@ -70,13 +70,14 @@ def command(
 
 
 def _chart(record: Record, terminal: Terminal) -> str:
-    """One line a degradation: identifier, bar, probability, and the printed name."""
+    """One line a degradation: identifier, bar, probability, and the name for people where it is another."""
     diagnosis: dict[str, float] = record["diagnosis"]
     width = max(map(len, diagnosis), default=0)
     full = "█" if terminal.speaks_unicode else "#"
     lines = [shown(record["input"])]
     for name, probability in diagnosis.items():
         bar = full * round(probability * BAR_WIDTH)
-        printed = record["printed"].get(name, "")
-        lines.append(f"  {name:<{width}}  {bar:<{BAR_WIDTH}}  {probability:.2f}  {printed}".rstrip())
+        printed = record["printed"].get(name, name)
+        aside = "" if printed == name else printed
+        lines.append(f"  {name:<{width}}  {bar:<{BAR_WIDTH}}  {probability:.2f}  {aside}".rstrip())
     return "\n".join(lines)

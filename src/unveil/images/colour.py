@@ -6,6 +6,8 @@ All conversions are relative colorimetric, by libvips and Little CMS, with 16-bi
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -18,13 +20,14 @@ from unveil.images.depth import Pixels, narrow, widen
 
 Kind = Literal["srgb", "other", "one way", "broken"]
 
+_SRGB = "srgb"
 _STRIP_VALUES = 3 << 20
 _SAME = 1.25 * 257
 
 
 def space(icc: bytes) -> str:
     """The colour space that the profile describes: "RGB", "GRAY", "CMYK", ...; empty for what is no profile."""
-    if len(icc) < 132 or icc[36:40] != b"acsp":
+    if len(icc) < 132 or icc[36:40] != b"acsp" or int.from_bytes(icc[:4], "big") > len(icc):
         return ""
     return icc[16:20].decode("ascii", "replace").strip()
 
@@ -42,24 +45,24 @@ def kind(icc: bytes, channels: int) -> Kind:
     levels = np.linspace(0, 255, 256 if channels == 1 else 9).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(*[levels] * channels, indexing="ij"), axis=-1).reshape(1, -1, channels)
     error = libvips.load().Error
-    try:
-        seen = to_srgb(grid, icc)
-    except error:
-        return "broken"
-    if np.abs(seen.astype(np.int32) - widen(grid)).max() <= _SAME:
-        return "srgb"
-    try:
-        with tempfile.TemporaryDirectory(prefix="unveil-") as folder:
-            _from_srgb(seen, _profile_file(folder, icc))
-    except error:
-        return "one way"
+    with _profile_file(icc) as profile:
+        try:
+            seen = _convert(grid, profile, _SRGB)
+        except error:
+            return "broken"
+        if np.abs(seen.astype(np.int32) - widen(grid)).max() <= _SAME:
+            return "srgb"
+        try:
+            _convert(seen, _SRGB, profile)
+        except error:
+            return "one way"
     return "other"
 
 
 def to_srgb(pixels: Pixels, icc: bytes) -> NDArray[np.uint16]:
     """Pixels (H W 1 or H W 3) in the profile's colours, as sRGB: H W 3, uint16."""
-    image = libvips.with_blob(libvips.image_of(pixels), "icc-profile-data", icc)
-    return widen(libvips.array_of(image.icc_transform("srgb", embedded=True, intent="relative", depth=16)))
+    with _profile_file(icc) as profile:
+        return _convert(pixels, profile, _SRGB)
 
 
 def carry_back(pixels: Pixels, icc: bytes, restored: NDArray[np.uint16]) -> Pixels:
@@ -68,16 +71,15 @@ def carry_back(pixels: Pixels, icc: bytes, restored: NDArray[np.uint16]) -> Pixe
     The change is measured in the profile's own space at 16 bits, added, rounded and clipped; so pixels that were not
     touched stay bit-exact and colours outside sRGB survive. Works in strips, to need little memory.
     """
-    height, width, channels = pixels.shape
+    height, width = pixels.shape[:2]
     changed = np.empty_like(pixels)
     rows = max(1, _STRIP_VALUES // (3 * width))
-    with tempfile.TemporaryDirectory(prefix="unveil-") as folder:
-        profile = _profile_file(folder, icc)
+    with _profile_file(icc) as profile:
         for top in range(0, height, rows):
             part = slice(top, top + rows)
             values = widen(pixels[part]).astype(np.int32)
-            values += _from_srgb(restored[part], profile)[..., :channels]
-            values -= _from_srgb(to_srgb(pixels[part], icc), profile)[..., :channels]
+            values += _convert(restored[part], _SRGB, profile)
+            values -= _convert(_convert(pixels[part], profile, _SRGB), _SRGB, profile)
             exact = np.clip(values, 0, 65535).astype(np.uint16)
             changed[part] = narrow(exact) if pixels.dtype == np.uint8 else exact
     return changed
@@ -88,13 +90,16 @@ def from_cmyk(image: libvips.Image, *, deep: bool) -> libvips.Image:
     return image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative", depth=16 if deep else 8)
 
 
-def _profile_file(folder: str, icc: bytes) -> Path:
-    # libvips takes the profile to convert to from files only.
-    path = Path(folder) / "profile.icc"
-    path.write_bytes(icc)
-    return path
+@contextmanager
+def _profile_file(icc: bytes) -> Generator[str]:
+    # libvips takes the profile to convert to from files only, and one that comes inside an image is replaced in silence
+    # where it is broken.
+    with tempfile.TemporaryDirectory(prefix="unveil-") as folder:
+        path = Path(folder) / "profile.icc"
+        path.write_bytes(icc)
+        yield str(path)
 
 
-def _from_srgb(values: NDArray[np.uint16], profile: Path) -> NDArray[np.uint16]:
+def _convert(values: Pixels, before: str, after: str) -> NDArray[np.uint16]:
     image = libvips.image_of(values)
-    return widen(libvips.array_of(image.icc_transform(str(profile), input_profile="srgb", intent="relative", depth=16)))
+    return widen(libvips.array_of(image.icc_transform(after, input_profile=before, intent="relative", depth=16)))

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from unveil.errors import UnreadablePicture, UnsupportedPicture
-from unveil.images import colour, exif, libvips
+from unveil.images import colour, exif, libvips, tags
 from unveil.images.decoded import Decoded, check_size
 from unveil.images.depth import fill
 from unveil.images.formats import FORMATS
@@ -25,10 +25,10 @@ _LOADERS = {
 }
 _PAGES = {"gif": "frames of an animation", "webp": "frames of an animation", "avif": "pictures", "tiff": "pages"}
 _COLOUR = frozenset({"srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"})
-_STRANGE = {
-    "float": "floating-point", "double": "floating-point", "complex": "complex", "dpcomplex": "complex",
-    "char": "signed 8-bit", "short": "signed 16-bit", "int": "32-bit", "uint": "32-bit",
-}  # fmt: skip
+_KINDS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex floating-point"}
+_LAB_PHOTOMETRICS = frozenset({8, 9, 10})
+_DEPTH_ADVICE = "convert it to 8 or 16 bits (unsigned) first"
+_COLOUR_ADVICE = "convert it to RGB or grey first"
 _DAMAGED = "cannot be decoded as {}: it is cut off, damaged or of a rare kind ({})"
 
 
@@ -37,7 +37,7 @@ def decode(stream: BinaryIO, path: Path | None, name: str, pixel_limit: int) -> 
     through.
     """
     vips = libvips.load()
-    written = exif.from_tiff(stream) if name == "tiff" else None
+    said = _read_tiff_tags(stream, path) if name == "tiff" else None
     source = vips.Source.new_from_memory(stream.read()) if path is None else vips.Source.new_from_file(str(path))
     try:
         image = _open(source, path, name, pixel_limit)
@@ -48,19 +48,36 @@ def decode(stream: BinaryIO, path: Path | None, name: str, pixel_limit: int) -> 
         raise UnreadablePicture(path, cause) from error
     if name == "avif" and values.dtype == np.uint16:
         values = fill(values.astype(np.uint16, copy=False), _whole(image, "bits-per-sample"))
-    if name == "tiff":
-        block = written
-    else:
-        block = _blob(image, "exif-data")
-        block = None if block is None else exif.bare(block)
+    block = said if name == "tiff" else _blob(image, "exif-data")
     return Decoded(
         values=values,
         icc=None if image.get_typeof("unveil-converted") else _blob(image, "icc-profile-data"),
-        exif=block,
+        exif=None if block is None else exif.bare(block),
         xmp=_blob(image, "xmp-data"),
         orientation=orientation if 1 <= orientation <= 8 else 1,
         resolution=_resolution(image),
     )
+
+
+def _read_tiff_tags(stream: BinaryIO, path: Path | None) -> bytes | None:
+    """The EXIF block of a TIFF file. Refuses values and colours for which libvips has only cryptic messages."""
+    wanted = (tags.BITS, tags.SAMPLE_FORMAT, tags.PHOTOMETRIC)
+    try:
+        header = tags.read_header(stream)
+        found = tags.read_directory(stream, header, header.first, wanted=wanted)[0]
+    finally:
+        stream.seek(0)
+    bits = max(tags.numbers(found, tags.BITS, header.order), default=1)
+    kind = max(tags.numbers(found, tags.SAMPLE_FORMAT, header.order), default=1)
+    if kind in _KINDS and (kind != 1 or bits not in (1, 2, 4, 8, 16)):
+        raise UnsupportedPicture(path, f"has {bits}-bit {_KINDS[kind]} values; {_DEPTH_ADVICE}")
+    if tags.number(found, tags.PHOTOMETRIC, header.order) in _LAB_PHOTOMETRICS:
+        raise UnsupportedPicture(path, f"has L*a*b* colours; {_COLOUR_ADVICE}")
+    try:
+        return exif.from_tiff(stream)
+    except tags.TagsError as error:
+        warn(path, f"its EXIF block is damaged and left out ({error})")
+        return None
 
 
 def _open(source: libvips.Image, path: Path | None, name: str, pixel_limit: int) -> libvips.Image:
@@ -71,13 +88,12 @@ def _open(source: libvips.Image, path: Path | None, name: str, pixel_limit: int)
     if pages > 1 and name in _PAGES:
         warn(path, f"has {pages} {_PAGES[name]}; only the first is used")
     if image.format not in ("uchar", "ushort"):
-        kind = _STRANGE.get(image.format, image.format)
-        raise UnsupportedPicture(path, f"has {kind} values; convert it to 8 or 16 bits (unsigned) first")
+        raise UnsupportedPicture(path, f"has {image.format} values; {_DEPTH_ADVICE}")
     if image.interpretation == "cmyk":
         return _converted(image, path)
     if image.interpretation not in _COLOUR or image.bands > 4:
         kind = f"{image.interpretation} colours in {image.bands} channels"
-        raise UnsupportedPicture(path, f"has {kind}; convert it to RGB or grey first")
+        raise UnsupportedPicture(path, f"has {kind}; {_COLOUR_ADVICE}")
     return image
 
 

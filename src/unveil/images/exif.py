@@ -105,16 +105,15 @@ def resolution(block: bytes) -> tuple[float, float] | None:
 
 
 def from_tiff(stream: BinaryIO) -> bytes | None:
-    """What a TIFF file says about its photograph, as an EXIF block; None where it says nothing. Leaves `stream` at
-    its beginning.
+    """What a TIFF file says about its photograph, as an EXIF block; None where it says nothing.
 
-    Maker notes that point to places outside themselves lose what they point to.
+    Leaves `stream` at its beginning. Maker notes that point to places outside themselves lose what they point to.
+    Raises TagsError where a part of it cannot be read.
     """
+    wanted = _ABOUT_PHOTOGRAPH | _ABOUT_SIZE
     try:
         header = tags.read_header(stream)
-        found = tags.read_directory(stream, header, header.first, wanted=_ABOUT_PHOTOGRAPH | _ABOUT_SIZE)[0]
-    except TagsError:
-        return None
+        found = tags.read_directory(stream, header, header.first, wanted=wanted, strict=True)[0]
     finally:
         stream.seek(0)
     if not _ABOUT_PHOTOGRAPH.intersection(found):
@@ -133,7 +132,7 @@ def into_tiff(file: bytes, block: bytes) -> bytes:
     header = tags.read_header(target)
     if header.big:
         raise TagsError("the file is a BigTIFF")
-    own = tags.read_directory(target, header, header.first)[0]
+    own = tags.read_directory(target, header, header.first, strict=True)[0]
     merged = tags.reorder(said, source_header.order, header.order) | own
     at = len(file) + len(file) % 2
     return b"".join(

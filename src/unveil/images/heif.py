@@ -26,7 +26,8 @@ def decode(stream: BinaryIO, path: Path | None, name: str, pixel_limit: int) -> 
         image: Any = file[file.primary_index]
         width, height = image.size
         check_size(path, width, height, pixel_limit)
-        values: Pixels = np.asarray(image)
+        # A copy: pi-heif frees the memory behind its array together with the image (seen with 1.4.0).
+        values: Pixels = np.array(image)
     except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError) as error:
         reason = str(error).strip().splitlines() or ["no reason given"]
         cause = f"cannot be decoded as HEIC: it is cut off, damaged or of a rare kind ({reason[0]})"

@@ -10,7 +10,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
-COMPRESSION, PHOTOMETRIC, SUB_DIRECTORIES = 0x0103, 0x0106, 0x014A
+BITS, COMPRESSION, PHOTOMETRIC, SUB_DIRECTORIES = 0x0102, 0x0103, 0x0106, 0x014A
+SAMPLE_FORMAT = 0x0153
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 ORIENTATION = 0x0112
 THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 0x0201, 0x0202
@@ -25,7 +26,7 @@ _UNITS = {**_SIZES, 5: 4, 10: 4}
 _SIGNS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _BIG_ONLY = frozenset({16, 17, 18})
 _MOST_ENTRIES = 4096
-_LARGEST_VALUE = 1 << 24
+_LARGEST = 1 << 24
 
 
 class TagsError(ValueError):
@@ -71,16 +72,22 @@ def read_header(stream: BinaryIO) -> Header:
 
 
 def read_directory(
-    stream: BinaryIO, header: Header, offset: int, *, wanted: Container[int] | None = None, depth: int = 2
+    stream: BinaryIO,
+    header: Header,
+    offset: int,
+    *,
+    wanted: Container[int] | None = None,
+    depth: int = 2,
+    strict: bool = False,
 ) -> tuple[Directory, int, int]:
     """The tags at `offset` (all, or the `wanted` ones), the offset of the next directory, and where that offset lies.
 
     Tags that point to further directories come as directories, `depth` levels deep. Values that cannot be read are
-    left out.
+    left out, or with `strict` raise TagsError.
     """
     order, big = header.order, header.big
     count = struct.unpack(order + ("Q" if big else "H"), _take(stream, offset, 8 if big else 2))[0]
-    if not 0 < count <= _MOST_ENTRIES:
+    if count > _MOST_ENTRIES:
         raise TagsError(f"a directory of {count} tags")
     start, size, room = (offset + 8, 20, 8) if big else (offset + 2, 12, 4)
     table = _take(stream, start, count * size + room)
@@ -94,8 +101,6 @@ def read_directory(
         length, position = values * _SIZES[kind], start + at + size - room
         if length > room:
             position = struct.unpack_from(order + ("Q" if big else "I"), table, at + size - room)[0]
-        if length > _LARGEST_VALUE:
-            continue
         try:
             entry = Entry(kind, values, _take(stream, position, length), position)
             found[tag] = entry
@@ -103,9 +108,10 @@ def read_directory(
                 target = number(found, tag, order)
                 del found[tag]
                 if target is not None and depth:
-                    found[tag] = read_directory(stream, header, target, depth=depth - 1)[0]
+                    found[tag] = read_directory(stream, header, target, depth=depth - 1, strict=strict)[0]
         except TagsError:
-            continue
+            if strict:
+                raise
     following = struct.unpack_from(order + ("Q" if big else "I"), table, count * size)[0]
     return found, following, start + count * size
 
@@ -158,6 +164,8 @@ def reorder(directory: Directory, before: str, after: str) -> Directory:
 
 
 def _take(stream: BinaryIO, offset: int, length: int) -> bytes:
+    if length > _LARGEST:
+        raise TagsError(f"a value of {length} bytes")
     stream.seek(offset)
     data = stream.read(length)
     if len(data) != length:

@@ -171,7 +171,7 @@ def _save(image: libvips.Image, chosen: Format, quality: int | None, picture: Pi
     if chosen.name == "png":
         return image.pngsave_buffer(filter="all", keep=kept)
     if chosen.name == "webp":
-        return image.webpsave_buffer(Q=quality, smart_subsample=True, alpha_q=100, keep=kept)
+        return image.webpsave_buffer(Q=quality, smart_subsample=True, exact=True, keep=kept)
     if chosen.name == "tiff":
         big = picture.pixels.nbytes > _CLASSIC_TIFF_BYTES
         return image.tiffsave_buffer(compression="deflate", predictor="horizontal", bigtiff=big, keep=kept)

@@ -1,0 +1,226 @@
+"""What comes out of a file: upright pixels of the right kind, and the metadata."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from photographs import DATA, XMP, exif_block, gradient, gradient16, grey_profile, known_profile, pillow_file
+from PIL import Image
+
+from unveil import images
+from unveil.images import Picture, PictureWarning, libvips
+
+
+def vips_file(values: np.ndarray, saver: str, **options: object) -> bytes:
+    return getattr(libvips.image_of(values), f"{saver}_buffer")(**options)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_orientation_comes_out_upright(orientation, form):
+    upright = Image.fromarray(gradient())
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(form, {})
+    if form == "TIFF":
+        data = pillow_file(stored, form, tiffinfo={0x0112: orientation, 0x010F: "Synthetic"})
+    else:
+        data = pillow_file(stored, form, exif=b"Exif\0\0" + exif_block(orientation), **options)
+    picture = images.read(data)
+    assert picture.pixels.shape == (48, 64, 3)
+    assert np.abs(picture.pixels.astype(int) - gradient()).max() <= (4 if form == "JPEG" else 0)
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    assert exif[0x0112] == 1
+    assert exif[0x010F] == "Synthetic"
+
+
+def test_content_decides_and_not_the_name(save):
+    path = save("really a png.JPG", pillow_file(Image.fromarray(gradient()), "PNG"))
+    picture = images.read(path)
+    assert picture.format == "png"
+    assert picture.path == path
+    assert np.array_equal(picture.pixels, gradient())
+
+
+@pytest.mark.parametrize("name", ["holiday[page=1].png", "zwölf Äpfel 写真.png", "no extension"])
+def test_any_name_is_taken_as_it_is(save, name):
+    assert images.read(str(save(name, pillow_file(Image.fromarray(gradient()), "PNG")))).format == "png"
+
+
+def test_palettes_become_colours_and_single_bits_grey():
+    colours = Image.fromarray(gradient()).quantize(32)
+    assert np.array_equal(images.read(pillow_file(colours, "PNG")).pixels, np.asarray(colours.convert("RGB")))
+    assert np.array_equal(images.read(pillow_file(colours, "TIFF")).pixels, np.asarray(colours.convert("RGB")))
+    assert np.array_equal(images.read(pillow_file(colours, "BMP")).pixels, np.asarray(colours.convert("RGB")))
+    bits = Image.fromarray(gradient()).convert("1")
+    for form in ("PNG", "TIFF", "BMP"):
+        picture = images.read(pillow_file(bits, form))
+        assert picture.is_grey
+        assert picture.depth == 8
+        assert np.array_equal(picture.pixels[..., 0], np.asarray(bits.convert("L")))
+
+
+def test_transparency_of_a_palette_becomes_alpha():
+    colours = Image.fromarray(gradient()).quantize(32)
+    picture = images.read(pillow_file(colours, "PNG", transparency=0))
+    assert np.array_equal(picture.alpha == 0, np.asarray(colours) == 0)
+
+
+def test_white_is_zero_tiffs_are_not_negatives():
+    grey = Image.fromarray(gradient()[..., 0])
+    data = vips_file(gradient()[..., :1], "tiffsave", miniswhite=True)
+    assert np.array_equal(images.read(data).pixels[..., 0], np.asarray(grey))
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "what"),
+    [
+        ("GIF", {}, "2 frames"),
+        ("WEBP", {"lossless": True}, "2 frames"),
+        ("TIFF", {}, "2 pages"),
+    ],
+)
+def test_only_the_first_page_is_read_with_a_warning(save, form, options, what):
+    first = Image.fromarray(gradient()).quantize(64).convert("RGB")
+    second = Image.fromarray(gradient()[::-1].copy())
+    path = save("several", pillow_file(first, form, save_all=True, append_images=[second], **options))
+    with pytest.warns(PictureWarning, match=rf"several: has {what}.*only the first") as caught:
+        picture = images.read(path)
+    assert caught[0].filename == __file__
+    assert picture.format == form.lower()
+    assert np.array_equal(picture.pixels, np.asarray(first))
+
+
+def test_a_still_gif_needs_no_warning():
+    still = Image.fromarray(gradient()).quantize(64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(images.read(pillow_file(still, "GIF")).pixels, np.asarray(still.convert("RGB")))
+
+
+def test_cmyk_is_converted_through_its_profile_with_a_warning():
+    cmyk = Image.fromarray(np.full((8, 8, 4), (0, 255, 255, 0), np.uint8), "CMYK")
+    with pytest.warns(PictureWarning, match="CMYK.*its profile"):
+        own = images.read(pillow_file(cmyk, "TIFF", icc_profile=known_profile("cmyk")))
+    with pytest.warns(PictureWarning, match="CMYK.*common profile"):
+        common = images.read(pillow_file(cmyk, "JPEG", quality=100))
+    for picture in (own, common):
+        assert picture.icc is None
+        red, green, blue = picture.pixels[4, 4].astype(int)
+        assert red > 180
+        assert max(green, blue) < 70
+
+
+def test_heic_is_read_upright_with_its_exif():
+    picture = images.read(DATA / "turned.heic")
+    assert (picture.format, picture.height, picture.width) == ("heic", 64, 48)
+    assert np.abs(picture.pixels.astype(int) - np.rot90(gradient(), -1)).mean() < 1.5
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    assert (exif[0x010F], exif[0x0112]) == ("Synthetic", 1)
+
+
+def test_pixels_of_heic_outlive_their_file():
+    first = images.read(DATA / "turned.heic")
+    before = first.pixels.copy()
+    others = [images.read(DATA / "turned.heic") for _ in range(20)]
+    assert np.array_equal(first.pixels, before)
+    assert all(np.array_equal(other.pixels, before) for other in others)
+
+
+def test_heic_keeps_grey_alpha_depth_and_profile():
+    grey = images.read(DATA / "grey.heic")
+    assert grey.is_grey
+    assert np.abs(grey.pixels[..., 0].astype(int) - gradient()[..., 0]).mean() < 1.5
+    alpha = images.read(DATA / "alpha.heic").alpha
+    assert alpha is not None
+    assert np.abs(alpha.astype(int) - (255 - np.arange(64) * 4)).mean() < 1.5
+    deep = images.read(DATA / "deep.heic")
+    assert deep.depth == 16
+    assert deep.icc == known_profile("p3")
+    assert np.abs(deep.pixels / 257 - gradient()).mean() < 1.5
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_ten_and_twelve_bits_reach_the_full_range(bits):
+    white = np.full((16, 16, 3), 65535, np.uint16)
+    data = vips_file(white, "heifsave", compression="av1", bitdepth=bits, lossless=True)
+    picture = images.read(data)
+    assert picture.depth == 16
+    assert picture.pixels.min() == 65535
+
+
+def test_metadata_is_read_from_every_format():
+    profile = known_profile("p3")
+    made = Picture(gradient(), icc=profile, exif=exif_block(), xmp=XMP.replace(b"6", b"1"), resolution=(240.0, 240.0))
+    for form in ("jpeg", "png", "webp", "tiff", "avif"):
+        picture = images.read(images.encode(made, form))
+        assert picture.icc == profile
+        assert picture.exif is not None
+        assert picture.xmp == made.xmp
+
+
+def test_orientation_in_xmp_is_reset_too():
+    data = pillow_file(Image.fromarray(gradient()), "JPEG", exif=b"Exif\0\0" + exif_block(6), xmp=XMP)
+    assert images.read(data).xmp == XMP.replace(b'"6"', b'"1"')
+
+
+def test_sides_in_exif_follow_the_turn():
+    exif = Image.Exif()
+    exif.load(images.read(pillow_file(Image.fromarray(gradient()), "JPEG", exif=b"Exif\0\0" + exif_block(6))).exif)
+    details = exif.get_ifd(0x8769)
+    assert (details[0xA002], details[0xA003]) == (48, 64)
+
+
+def test_a_profile_for_other_colours_is_left_out_with_a_warning():
+    for profile in (b"no profile at all", grey_profile(2.2), known_profile("p3")[:200]):
+        with pytest.warns(PictureWarning, match="ICC profile is damaged or made for other colours"):
+            picture = images.read(pillow_file(Image.fromarray(gradient()), "TIFF", icc_profile=profile))
+        assert picture.icc is None
+
+
+def test_damaged_exif_is_left_out_with_a_warning():
+    data = pillow_file(Image.fromarray(gradient()), "PNG", exif=b"Exif\0\0" + b"II*\0\xff\xff\xff\x00nonsense")
+    with pytest.warns(PictureWarning, match="EXIF block is damaged"):
+        picture = images.read(data)
+    assert picture.exif is None
+    assert np.array_equal(picture.pixels, gradient())
+
+
+def test_sixteen_bits_stay_sixteen():
+    deep = gradient16()
+    for saver in ("pngsave", "tiffsave"):
+        assert np.array_equal(images.read(vips_file(deep, saver)).pixels, deep)
+
+
+def test_reading_prints_nothing_even_about_damage(save):
+    path = save("cut.tif", pillow_file(Image.fromarray(gradient()), "TIFF", compression="jpeg")[:-300])
+    heic = save("cut.heic", (DATA / "deep.heic").read_bytes()[:-200])
+    script = (
+        "import sys; from unveil import images\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: images.read(path)\n"
+        "    except images.reading.UnreadablePicture: pass\n"
+        "    else: sys.exit('was read')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path), str(heic)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_importing_loads_no_codec():
+    script = "import sys, unveil.images; print([m for m in ('pyvips', 'PIL', 'pi_heif') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_bytes_and_files_give_the_same(save):
+    data = pillow_file(Image.fromarray(gradient()), "TIFF")
+    assert np.array_equal(images.read(data).pixels, images.read(save("a.tif", data)).pixels)
+    assert images.read(data).path is None

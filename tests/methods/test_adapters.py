@@ -60,7 +60,9 @@ def test_compact_adapters_have_the_sizes_of_the_specification(preset: str, milli
 @pytest.mark.parametrize("vectors", [False, True])
 def test_a_fresh_adapter_is_bit_identical_to_the_base(mode: str, vectors: bool) -> None:
     base = network()
-    phase = Adaptation(base, "noise", AdapterFactors(base, mode=mode, vectors=vectors), iterations=1, learning_rate=1e-3)
+    phase = Adaptation(
+        base, "noise", AdapterFactors(base, mode=mode, vectors=vectors), iterations=1, learning_rate=1e-3
+    )
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(phase.restore(image), base(image))

@@ -36,8 +36,8 @@ def test_clean_regions_stay_exactly_as_they_are() -> None:
 
 
 def test_background_of_a_rectangle_is_the_background_degradation_of_the_whole_picture() -> None:
-    """Outside the rectangle, every pixel is that of one fully degraded copy: darkness changes every pixel of these pictures,
-    so a pixel labelled dark differs from the clean one and a clean one does not."""
+    """Darkness changes every pixel of these pictures, so a pixel labelled dark differs from the clean one, and a pixel
+    labelled clean does not."""
     mix = DegradationCutMix({"dark": 1, "clean": 1}, regions=(0.0, 1.0))
     bright = CLEAN * 0.5 + 0.5
     degraded, labels = mix(quantise(bright), generator(5))

@@ -30,7 +30,9 @@ def test_views_are_of_one_side_and_targets_sum_to_one() -> None:
 
 
 def test_composed_samples_name_two_degradations_and_never_clean() -> None:
-    _, targets = phase(composed=1.0, cut=0.0, reduced=0.0).views(torch.rand(8, 3, 32, 32), torch.Generator().manual_seed(1))
+    _, targets = phase(composed=1.0, cut=0.0, reduced=0.0).views(
+        torch.rand(8, 3, 32, 32), torch.Generator().manual_seed(1)
+    )
     assert torch.equal((targets == 0.5).sum(1), torch.full((8,), 2))
     assert not targets[:, -1].any()
 

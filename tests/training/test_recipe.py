@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from unveil.errors import RecipeError  # noqa: E402
-from unveil.training import Recipe  # noqa: E402
+from unveil.errors import RecipeError
+from unveil.training import Recipe
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 
@@ -52,7 +52,11 @@ def test_overrides_and_folders_replace_what_the_file_says(tmp_path: Path) -> Non
     [
         ("rank: 2", "rnak: 2", r"unknown key adaptation\.rnak; did you mean 'rank'"),
         ("name: test", "nome: test", r"unknown key nome; did you mean 'name'"),
-        ("patch: 32, learning_rate: 1.0e-3}\nadaptation", "patch: 32}\nadaptation", r"missing pretraining\.learning_rate"),
+        (
+            "patch: 32, learning_rate: 1.0e-3}\nadaptation",
+            "patch: 32}\nadaptation",
+            r"missing pretraining\.learning_rate",
+        ),
         ("iterations: 5", "iterations: 0", "iterations must be at least 1, got 0"),
         ("name: test", "name: [", "not a YAML file"),
     ],

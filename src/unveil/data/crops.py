@@ -1,4 +1,4 @@
-"""Batches of clean crops that depend on (seed, step) alone, so that a run resumed at a step sees what it would have seen."""
+"""Batches of clean crops that depend on (seed, step) alone, so that a resumed run sees what it would have seen."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class CropBatches(Dataset[Tensor]):
         steps: number of batches.
         start: first step, for a resumed run.
         seed: of all draws.
-        halve: share of crops taken at twice the size and halved by averaging, where the photograph is large enough. That
-            removes what noise and compression a photograph has itself, and makes it sharper.
+        halve: share of crops taken at twice the size and halved by averaging, where the photograph is large enough.
+            That removes what noise and compression a photograph has itself, and makes it sharper.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class CropBatches(Dataset[Tensor]):
         self.seed, self.halve = seed, halve
 
     def __len__(self) -> int:
-        # The loop counts batches from the start of the whole run, also a resumed one; it stops by itself at the last step.
+        # The loop counts batches from the start of the whole run, also in a resumed one, and stops at the last step.
         return self.steps
 
     def __getitem__(self, item: int) -> Tensor:

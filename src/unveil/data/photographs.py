@@ -54,7 +54,9 @@ class Photographs:
         if pixels is None or min(pixels.shape[:2]) < self.shortest:
             self._unfit.add(index)
             if len(self._unfit) == len(self.paths):
-                raise RecipeError(f"none of the {len(self.paths)} files is a readable photograph of {self.shortest} pixels or more")
+                raise RecipeError(
+                    f"none of the {len(self.paths)} files is a readable photograph of {self.shortest} pixels or more"
+                )
             return None
         if pixels.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)

@@ -57,7 +57,7 @@ class Phase(lightning.LightningModule):
         self.floor = floor
         self.seed = seed
         self.record: dict[str, Any] = {}
-        """Plain values that travel in every checkpoint: the resolved recipe, the version of the code, the data's digest."""
+        """Plain values that travel in every checkpoint: the resolved recipe, the code's version, the data's digest."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["unveil"] = self.record

@@ -45,7 +45,9 @@ class Entry:
 
 
 NETWORKS: dict[str, Entry] = {
-    "fastnaf": Entry("unveil.networks.fastnaf:FastNAF", "ours, after NAFNet (ECCV 2022)", "the shipped base: fast on CPUs"),
+    "fastnaf": Entry(
+        "unveil.networks.fastnaf:FastNAF", "ours, after NAFNet (ECCV 2022)", "the shipped base: fast on CPUs"
+    ),
     "abair": Entry("unveil.networks.abair:build", "ABAIR (arXiv 2411.18412)", "the paper's baseline, in four presets"),
 }
 

@@ -1,7 +1,8 @@
 """ABAIR's baseline: X-Restormer blocks in a U-Net with PromptIR's prompt stages (arXiv 2411.18412).
 
-The authors describe the network in words and print its sizes. This is the configuration that meets the printed sizes (40.6 M
-parameters); where it goes beyond their words it is a reconstruction, and the presets `tiny` and `small` are ours.
+The authors describe the network in words and print its sizes. This is the configuration that meets the printed sizes
+(40.6 M parameters); where it goes beyond their words it is a reconstruction, and the presets `tiny` and `small` are
+ours.
 """
 
 from __future__ import annotations
@@ -138,7 +139,9 @@ class ABAIRBaseline(nn.Module):
         shape = {"factor": factor, "dim_head": dim_head}
 
         def stack(level: int, count: int, width: int) -> nn.Sequential:
-            return nn.Sequential(*(Block(width, HEADS[level], HEADS[level], spatial=spatial, **shape) for _ in range(count)))
+            return nn.Sequential(
+                *(Block(width, HEADS[level], HEADS[level], spatial=spatial, **shape) for _ in range(count))
+            )
 
         def prompt(stage: int, channels: int, out: int) -> PromptStage:
             return PromptStage(

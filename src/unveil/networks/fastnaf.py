@@ -49,7 +49,7 @@ class Block(nn.Module):
 def gate(x: Tensor) -> Tensor:
     """Multiply the first half of the channels by the second: `B 2C H W` -> `B C H W`."""
     if torch.is_grad_enabled():
-        # Its gradient is one concatenation, where that of two slices fills two maps with zeros first: a tenth of a step.
+        # Its gradient is one concatenation; that of two slices fills two maps with zeros first, a tenth of a step.
         first, second = x.chunk(2, 1)
         return first * second
     # In an ONNX graph, `chunk` becomes a slow sequence.

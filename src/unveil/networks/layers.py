@@ -118,6 +118,9 @@ class OverlappingAttention(nn.Module):
     Shapes: `B C H W` in and out; H and W must be multiples of `window`.
     """
 
+    distance: Tensor
+    places: Tensor
+
     def __init__(self, channels: int, heads: int, *, dim_head: int, window: int = 8) -> None:
         super().__init__()
         self.heads, self.dim_head, self.window = heads, dim_head, window

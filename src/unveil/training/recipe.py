@@ -178,7 +178,9 @@ def _section(kind: type[Section], values: Mapping[str, Any], where: str) -> Sect
         return kind(**tidy)
     except TypeError as error:
         missing = [name for name in known if name not in values and f"'{name}'" in str(error)]
-        raise RecipeError(f"missing {', '.join(prefix + name for name in missing)}" if missing else f"{prefix}: {error}") from None
+        raise RecipeError(
+            f"missing {', '.join(prefix + name for name in missing)}" if missing else f"{prefix}: {error}"
+        ) from None
 
 
 def _override(values: dict[str, Any], override: str) -> None:

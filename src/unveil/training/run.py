@@ -3,7 +3,7 @@
 A run lives in one folder:
 
     recipe.json                         the resolved recipe
-    pretraining/                        last.ckpt while it runs, final.ckpt once it is done, metrics.csv, TensorBoard events
+    pretraining/                        last.ckpt while it runs, final.ckpt once done, metrics.csv, TensorBoard events
     adapters/noise/ ...                 the same for each adapter
     estimation/                         the same for the estimator
     model.safetensors                   once all phases are done
@@ -183,7 +183,7 @@ class Run:
             network = networks.build(config.pop("name", ""), **config)
         except (TypeError, ValueError) as error:
             raise RecipeError(f"network: {error}") from None
-        return network.to(memory_format=torch.channels_last)
+        return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def _batches(self, stage: Stage, *, side: int, start: int, steps: int, seed: int) -> DataLoader[torch.Tensor]:
         section = self.recipe.photographs

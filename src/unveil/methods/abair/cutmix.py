@@ -1,7 +1,8 @@
 """Degradation CutMix: different degradations in different regions of the same photograph (ABAIR, Phase I).
 
-Unlike CutMix for classification, all sources are degraded copies of one clean picture, so the target stays that picture.
-The paper's figure shows one rectangle on a background; probabilities, sizes and the number of rectangles are ours.
+Unlike CutMix for classification, all sources are degraded copies of one clean picture, so the target stays that
+picture. The paper's figure shows one rectangle on a background; probabilities, sizes and the number of rectangles are
+ours.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from unveil.methods.phase import Phase, step_generator, to_unit
 class Estimation(Phase):
     """Trains the estimator with (soft) cross entropy.
 
-    Every batch is split (the shares are ours): `composed` of it carry two degradations one after the other with target 1/2 each,
-    `cut` of it go through Degradation CutMix with targets by area, the rest carry one degradation or none. Some
-    samples are made smaller after degrading, as the global view of a large picture is.
+    Every batch is split (the shares are ours): `composed` of it carry two degradations one after the other with target
+    1/2 each, `cut` of it go through Degradation CutMix with targets by area, the rest carry one degradation or none.
+    Some samples are made smaller after degrading, as the global view of a large picture is.
 
     Args:
         estimator: with one output per entry of `classes`.
@@ -87,7 +87,9 @@ class Estimation(Phase):
             samples = torch.nonzero(drawn == index)[:, 0]
             if len(samples) and name != CLEAN:
                 chosen = samples.to(clean.device)
-                degraded[chosen] = DEGRADATIONS[name](clean[chosen], self._severity(name, len(samples), generator), generator)
+                degraded[chosen] = DEGRADATIONS[name](
+                    clean[chosen], self._severity(name, len(samples), generator), generator
+                )
         return quantise(degraded), F.one_hot(drawn, len(self.classes)).float().to(clean.device)
 
     def _composed(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,13 @@
 """The estimator of degradations (ABAIR, Phase III): a light network that says what is wrong with a picture.
 
-The paper calls it lightweight and gives no architecture; this one is ours (about 0.53 M parameters, below the 0.9 M that the paper's
-totals leave room for).
+The paper calls it lightweight and gives no architecture; this one is ours (about 0.53 M parameters, below the 0.9 M
+that the paper's totals leave room for).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions with group norm, the first of stride 2, beside a 1x1 shortcut: `B C H W` -> `B D H/2 W/2`."""
+    """Two 3x3 convolutions with group norm, the first of stride 2, and a 1x1 shortcut: `B C H W` -> `B D H/2 W/2`."""
 
     def __init__(self, inside: int, out: int) -> None:
         super().__init__()
@@ -45,9 +46,7 @@ class Estimator(nn.Module):
     def __init__(self, *, classes: int, widths: Sequence[int] = (32, 32, 64, 96, 128), hidden: int = 128) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1)
-        self.blocks = nn.Sequential(
-            *(Residual(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        )
+        self.blocks = nn.Sequential(*(Residual(a, b) for a, b in pairwise(widths)))
         self.hidden = nn.Linear(2 * widths[-1], hidden)
         self.head = nn.Linear(hidden, classes)
 

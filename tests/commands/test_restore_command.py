@@ -216,7 +216,7 @@ def test_progress_is_shown_on_a_terminal_only(unveil, monkeypatch, count):
         def isatty(self) -> bool:
             return True
 
-    pictures = [save(f"{number}[/red].png").name for number in range(count)]
+    pictures = [save(f"{number}[red].png").name for number in range(count)]
     monkeypatch.setenv("TERM", "xterm")
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)

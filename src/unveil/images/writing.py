@@ -19,7 +19,8 @@ from unveil.images.warning import warn
 
 _USUAL_RESOLUTION = (72.0, 72.0)
 _CLASSIC_TIFF_BYTES = 4_000_000_000
-_JPEG_XMP_ROOM = 65_502
+# libvips leaves longer packets out without a word.
+_JPEG_XMP_ROOM = 60_000
 
 
 def encode(picture: Picture, format: str, *, quality: int | None = None) -> bytes:
@@ -174,7 +175,9 @@ def _save(image: libvips.Image, chosen: Format, quality: int | None, picture: Pi
         return image.webpsave_buffer(Q=quality, smart_subsample=True, exact=True, keep=kept)
     if chosen.name == "tiff":
         big = picture.pixels.nbytes > _CLASSIC_TIFF_BYTES
-        return image.tiffsave_buffer(compression="deflate", predictor="horizontal", bigtiff=big, keep=kept)
+        return image.tiffsave_buffer(
+            compression="deflate", predictor="horizontal", resunit="inch", bigtiff=big, keep=kept
+        )
     if picture.exif is not None:
         image = libvips.with_blob(image, "exif-data", exif.marked(picture.exif))
         kept |= keep.EXIF

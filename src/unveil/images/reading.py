@@ -39,19 +39,26 @@ def read(source: str | os.PathLike[str] | bytes, *, pixel_limit: int = PIXEL_LIM
     if isinstance(source, bytes):
         return _read(io.BytesIO(source), None, pixel_limit)
     path = Path(source)
+    with _open(path) as stream:
+        try:
+            return _read(stream, path, pixel_limit)
+        except OSError as error:
+            raise UnreadablePicture(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def _open(path: Path) -> BinaryIO:
     try:
         if path.exists() and not path.is_file():
             raise UnreadablePicture(path, "a folder, not a picture" if path.is_dir() else "not an ordinary file")
-        with path.open("rb") as stream:
-            return _read(stream, path, pixel_limit)
+        return path.open("rb")
     except FileNotFoundError as error:
         raise UnreadablePicture(path, "there is no such file") from error
     except PermissionError as error:
         raise UnreadablePicture(path, "permission to read it is missing") from error
     except OSError as error:
-        raise UnreadablePicture(path, f"cannot be read ({error.strerror or error})") from error
+        raise UnreadablePicture(path, f"cannot be opened ({error.strerror or error})") from error
     except ValueError as error:
-        raise UnreadablePicture(path, f"cannot be read ({error})") from error
+        raise UnreadablePicture(path, f"no possible name of a file ({error})") from error
 
 
 def _read(stream: BinaryIO, path: Path | None, pixel_limit: int) -> Picture:

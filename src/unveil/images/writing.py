@@ -172,7 +172,7 @@ def _save(image: libvips.Image, chosen: Format, quality: int | None, picture: Pi
     if chosen.name == "png":
         return image.pngsave_buffer(filter="all", keep=kept)
     if chosen.name == "webp":
-        return image.webpsave_buffer(Q=quality, smart_subsample=True, exact=True, keep=kept)
+        return image.webpsave_buffer(Q=quality, effort=2, smart_subsample=True, exact=True, keep=kept)
     if chosen.name == "tiff":
         big = picture.pixels.nbytes > _CLASSIC_TIFF_BYTES
         return image.tiffsave_buffer(
@@ -186,7 +186,7 @@ def _save(image: libvips.Image, chosen: Format, quality: int | None, picture: Pi
         bits = 12
         image = ((image * (4095 / 65535)).rint() * 16).cast("ushort").copy(interpretation="rgb16")
     lossless = transparent and picture.alpha is not None and bool(np.ptp(picture.alpha))
-    return image.heifsave_buffer(compression="av1", Q=quality, bitdepth=bits, lossless=lossless, effort=2, keep=kept)
+    return image.heifsave_buffer(compression="av1", Q=quality, bitdepth=bits, lossless=lossless, effort=1, keep=kept)
 
 
 def _with_exif(data: bytes, block: bytes, chosen: Format, picture: Picture, path: Path | None) -> bytes:

@@ -134,7 +134,7 @@ def _read(path: Path) -> Pixels:
 def measure(restorer: unveil.Restorer, row: Row, root: Path, *, limit: int | None, weights: str) -> Score:
     gathered: list[tuple[float, ...]] = []
     for degraded, clean in pairs(row, root, limit):
-        found = restorer.diagnose(degraded)
+        found = restorer.diagnose(degraded) if restorer.card.estimator else None
         given: dict[str, Any] = {}
         if weights == "base":
             given = {"weights": {}}
@@ -142,7 +142,7 @@ def measure(restorer: unveil.Restorer, row: Row, root: Path, *, limit: int | Non
             given = {"weights": {} if row.degradation == "clean" else {row.degradation: 1.0}}
         restored = restorer.restore(degraded, **given)
         before, after = psnr(degraded, clean), psnr(restored, clean)
-        right = float(found.ranked[0][0] == row.degradation)
+        right = float(found.ranked[0][0] == row.degradation) if found else float("nan")
         gathered.append((min(before, 100.0), ssim(degraded, clean), min(after, 100.0), ssim(restored, clean), right))
     table = np.array(gathered)
     means = table.mean(0)

@@ -54,6 +54,20 @@ def test_a_clean_picture_is_written_unchanged(unveil):
     assert np.array_equal(read("a.restored.png"), smooth())
 
 
+def test_a_clean_picture_is_not_encoded_once_more(unveil):
+    source = save("a.jpg", smooth(), quality=60)
+    unveil("restore", "a.jpg")
+    assert Path("a.restored.jpg").read_bytes() == source.read_bytes()
+
+
+def test_a_clean_picture_is_encoded_where_format_or_quality_are_asked_for(unveil):
+    source = save("a.jpg", smooth(), quality=60)
+    unveil("restore", "a.jpg", "-o", "b.png")
+    assert read("b.png").shape == smooth().shape
+    unveil("restore", "a.jpg", "--quality", "100")
+    assert Path("a.restored.jpg").read_bytes() != source.read_bytes()
+
+
 def test_strength_zero_changes_nothing_and_does_not_say_clean(unveil):
     save("a.png")
     result = unveil("restore", "a.png", "--strength", "0")

@@ -369,3 +369,18 @@ def test_the_path_that_comes_back_can_be_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert images.write(Picture(gradient()), "here.png") == Path("here.png")
     assert images.read("here.png").width == 64
+
+
+def test_a_copy_is_exact_and_never_replaces_unasked(tmp_path):
+    source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    source.write_bytes(b"any bytes")
+    assert images.copy(source, target) == target
+    assert target.read_bytes() == b"any bytes"
+    with pytest.raises(OutputExists):
+        images.copy(source, target)
+    source.write_bytes(b"other bytes")
+    images.copy(source, target, overwrite=True)
+    assert target.read_bytes() == b"other bytes"
+    with pytest.raises(UnreadablePicture):
+        images.copy(tmp_path / "none.jpg", tmp_path / "c.jpg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "b.jpg"]

@@ -97,7 +97,11 @@ def command(
         refuse_existing(target, overwrite)
         done = restorer.run(picture, strength=strength, weights=given, only=chosen, progress=tick)
         target.parent.mkdir(parents=True, exist_ok=True)
-        images.write(done.image, target, quality=quality, overwrite=overwrite)
+        if done.untouched and quality is None and target.suffix.lower() in images.FORMATS[picture.format].suffixes:
+            # Encoding it once more would cost quality for nothing.
+            images.copy(job.source, target, overwrite=overwrite)
+        else:
+            images.write(done.image, target, quality=quality, overwrite=overwrite)
         record |= {
             "output": str(target),
             "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,

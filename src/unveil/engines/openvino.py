@@ -1,7 +1,7 @@
 """OpenVINO: reads a graph and its weights from files, which are written for it and removed again."""
 
 # openvino comes without types, and is not installed everywhere.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingImports=false
 
 from __future__ import annotations
 

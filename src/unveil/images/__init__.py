@@ -4,7 +4,7 @@ from unveil.images.formats import FORMATS, RAW_SUFFIXES, Format
 from unveil.images.picture import Picture
 from unveil.images.reading import PIXEL_LIMIT, read
 from unveil.images.warning import PictureWarning
-from unveil.images.writing import encode, write
+from unveil.images.writing import copy, encode, write
 
 __all__ = [
     "FORMATS",
@@ -13,6 +13,7 @@ __all__ = [
     "Format",
     "Picture",
     "PictureWarning",
+    "copy",
     "encode",
     "read",
     "write",

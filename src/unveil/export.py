@@ -224,13 +224,18 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _adapters(folder: Path, recipe: Recipe, network: nn.Module, checksum: str) -> dict[str, Adapter]:
-    """The finished adapters of a run, in the order of the recipe."""
+    """The finished adapters of a run, in the order of the recipe, each in the form it was trained in."""
     found: dict[str, Adapter] = {}
-    for degradation, stage in recipe.adapters.items():
+    base = network.state_dict()
+    for degradation in recipe.adapters:
         path = folder / "adapters" / degradation / "final.ckpt"
         if not path.exists():
             continue
-        factors = fresh_adapter(network, stage)
+        if any(not torch.equal(base[name], value) for name, value in part(path, "network.").items()):
+            raise RecipeError(
+                f"{path} was trained on another base than {folder / 'pretraining'}; remove it and train it again"
+            )
+        factors = fresh_adapter(network, Recipe.from_dict(_record(path)["recipe"]).adapters[degradation])
         factors.load_state_dict(part(path, "adapter."))
         found[degradation] = Adapter(
             degradation=degradation,

@@ -141,6 +141,20 @@ def test_a_base_checkpoint_alone_exports(finished: Path) -> None:
     assert not model.adapters
 
 
+def test_an_adapter_of_another_base_is_refused(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from unveil import export
+
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run" / "adapters" / "noise" / "final.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["network.intro.weight"] += 1
+    torch.save(checkpoint, path)
+    with pytest.raises(RecipeError, match="trained on another base"):
+        export.model_from_checkpoint(tmp_path / "run")
+
+
 def test_a_finished_phase_is_not_run_again(finished: Path, recipe: Path, photographs: Path) -> None:
     path = finished / "estimation" / "final.ckpt"
     before = path.stat().st_mtime_ns

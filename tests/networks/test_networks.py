@@ -71,6 +71,7 @@ def test_features_have_the_promised_width(name: str) -> None:
     assert features.shape[1] == described.features
 
 
+@pytest.mark.slow  # torch's exporter works through the shapes symbolically: half a minute for attention over windows
 def test_graph_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
     pytest.importorskip("onnx")
     import onnxruntime

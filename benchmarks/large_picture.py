@@ -1,0 +1,83 @@
+"""Time, memory and seams of large pictures.
+
+    python benchmarks/large_picture.py [--model NAME] [--megapixels 12] [--threads 2] [--photograph FILE]
+
+Enlarges a photograph to a noisy JPEG of the asked size, restores it with `unveil restore` in a process of its own, and
+prints seconds and peak memory of that process; then restores a 1-megapixel piece once in tiles and once whole and
+prints the difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import unveil
+from unveil import models
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "noisy-cat.jpg"
+
+
+def noisy(photograph: Path, megapixels: float) -> NDArray[np.uint8]:
+    """The photograph enlarged to about this many megapixels at 4:3, with noise of sigma 15."""
+    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
+    size = (height * 4 // 3, height)
+    large = np.asarray(Image.open(photograph).convert("RGB").resize(size, Image.Resampling.BICUBIC), np.float32)
+    large += np.random.default_rng(0).standard_normal(large.shape, dtype=np.float32) * 15
+    return large.clip(0, 255).round().astype(np.uint8)
+
+
+def run(model: str, source: Path, target: Path, threads: int, weights: str) -> tuple[float, float, float]:
+    """Seconds of wall clock, seconds of CPU, and peak memory in MiB of one `unveil restore`."""
+    command = [sys.executable, "-m", "unveil", "restore", str(source), "-o", str(target), "--model", model, "-q"]
+    command += ["--threads", str(threads), "--overwrite", "--weights", weights]
+    started = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        raise SystemExit(f"unveil restore failed with status {status}")
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=models.DEFAULT)
+    parser.add_argument("--megapixels", type=float, default=12)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--photograph", type=Path, default=EXAMPLE)
+    parser.add_argument("--weights", default="noise=1", help="adapters to blend, so that the network surely runs")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "large.jpg"
+        picture = noisy(arguments.photograph, arguments.megapixels)
+        Image.fromarray(picture).save(source, quality=95)
+        wall, cpu, peak = run(arguments.model, source, Path(folder) / "out.jpg", arguments.threads, arguments.weights)
+    height, width = picture.shape[:2]
+    print(f"{width} x {height} JPEG, {arguments.threads} threads: {wall:.1f} s, {cpu:.1f} CPU s, peak {peak:.0f} MiB")
+
+    piece = (picture[:1024, :1024] / 255).astype(np.float32)
+    model = models.read(models.find(arguments.model))
+    weights = {name: float(value) for name, value in (pair.split("=") for pair in arguments.weights.split(","))}
+    whole = unveil.Restorer(model, threads=arguments.threads, tile_side=1024).run(piece, weights=weights)
+    for side in (512, 256):
+        tiled = unveil.Restorer(model, threads=arguments.threads, tile_side=side).run(piece, weights=weights)
+        difference = np.abs(tiled.image - whole.image)
+        error = 10 * np.log10(1 / max(1e-20, float((difference**2).mean())))
+        print(
+            f"1 megapixel in {tiled.tiles} tiles of at most {side} against {whole.tiles}: "
+            f"largest difference {difference.max() * 255:.3f} of 255, {error:.1f} dB"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -166,15 +167,23 @@ def test_writing_leaves_nothing_else_behind(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["toy.safetensors"]
 
 
+def test_others_may_read_what_is_written(tmp_path):
+    before = os.umask(0o022)
+    try:
+        path = models.write(toy_model(), tmp_path / "toy.safetensors")
+    finally:
+        os.umask(before)
+    assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o644
+
+
 def test_failed_writing_keeps_the_old_file(tmp_path, monkeypatch):
     path = models.write(toy_model(), tmp_path / "toy.safetensors")
     before = path.read_bytes()
 
-    def fail(tensors, name, metadata):
-        name.write_bytes(b"half")
+    def fail(descriptor):
         raise OSError("disk full")
 
-    monkeypatch.setattr("unveil.models.file.save_file", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(ModelError, match="disk full"):
         models.write(toy_model(), path)
     assert path.read_bytes() == before

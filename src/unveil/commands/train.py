@@ -41,7 +41,8 @@ def command(
         typer.Option("--set", metavar="key=value", help="Change one value of the recipe; may be given several times."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on from the checkpoints in DIR; or refuse a DIR that has some.")
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on from the checkpoints in DIR; or refuse a DIR that has some."),
     ] = True,
     threads: Annotated[
         int | None,

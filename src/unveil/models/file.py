@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from unveil.errors import InvalidModel, ModelError, ModelNotFound
 from unveil.models.blend import check_factors
@@ -116,7 +116,11 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
-        save_file(stored, temporary, metadata={KEY: model.card.to_json()})
+        # Not `save_file`: its files can be read by nobody but their owner.
+        with temporary.open("xb") as stream:
+            stream.write(save(stored, metadata={KEY: model.card.to_json()}))
+            stream.flush()
+            os.fsync(stream.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: the model file cannot be written ({error}).") from error

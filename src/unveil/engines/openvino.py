@@ -21,7 +21,7 @@ from unveil.models import Model
 try:
     import openvino
 except ImportError as error:
-    raise MissingExtra("the engine 'openvino'", "openvino") from error
+    raise MissingExtra("the engine 'openvino'", "fast") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from PIL import Image
 import unveil
 from unveil.degradations import DEGRADATIONS, Bits, Blur, Dark, Degradation, quantise
 from unveil.metrics import psnr, ssim
+
+PROTOCOL = "RGB, input rounded to 8 bit, output float clipped to 0..1, mean over pictures, unchanged counts as 100 dB"
 
 Pixels = NDArray[np.float32]
 Spoil = Callable[[Pixels, np.random.Generator], Pixels]
@@ -164,6 +166,19 @@ def markdown(scores: list[Score]) -> str:
     return "\n".join(lines)
 
 
+def as_metric(score: Score) -> dict[str, Any]:
+    """One figure as a card holds it."""
+    return {
+        "set": f"{score.set}, {score.pictures} pictures",
+        "degradation": score.degradation,
+        "input_psnr": round(score.input_psnr, 2),
+        "psnr": round(score.psnr, 2),
+        "input_ssim": round(score.input_ssim, 4),
+        "ssim": round(score.ssim, 4),
+        "protocol": PROTOCOL,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="folder of the test sets")
@@ -172,6 +187,9 @@ def main() -> None:
     parser.add_argument("--weights", choices=("auto", "oracle", "base"), default="auto")
     parser.add_argument("--only", default="", help="rows whose degradation is in this list: noise,rain")
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument(
+        "--card", type=Path, default=None, help="write a copy of the model with these figures in its card"
+    )
     parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
     arguments = parser.parse_args()
     model = unveil.models.read(unveil.models.find(arguments.model or unveil.models.DEFAULT))
@@ -193,6 +211,9 @@ def main() -> None:
             file=sys.stderr,
         )
     print(markdown(scores))
+    if arguments.card:
+        card = replace(model.card, metrics=tuple(as_metric(score) for score in scores))
+        unveil.models.write(replace(model, card=card), arguments.card)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(score) for score in scores], indent=1), encoding="utf-8")
 

@@ -14,6 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+DETAIL = 24.0
+"""Gain of the fine detail. JPEG blocks and missing grey levels are a few levels of 255 strong, and would take a network
+long to find under the picture itself."""
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions with group norm, the first of stride 2, and a 1x1 shortcut: `B C H W` -> `B D H/2 W/2`."""
 
@@ -40,19 +45,22 @@ class Estimator(nn.Module):
         hidden: width of the feature vector that the last layer sees.
 
     Shapes: `B 3 S S`, 0..1 -> `B classes`. Views must keep native resolution (resizing removes noise and JPEG blocks),
-    except the global one; `unveil.restoration.diagnosis` makes them.
+    except the global one; `unveil.restoration.diagnosis` makes them. The first layer sees the view and, amplified and
+    bounded, what a 3x3 mean leaves of it.
     """
 
     def __init__(self, *, classes: int, widths: Sequence[int] = (32, 32, 64, 96, 128), hidden: int = 128) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1)
+        self.stem = nn.Conv2d(6, widths[0], 5, stride=2, padding=2)
         self.blocks = nn.Sequential(*(Residual(a, b) for a, b in pairwise(widths)))
         self.hidden = nn.Linear(2 * widths[-1], hidden)
         self.head = nn.Linear(hidden, classes)
 
     def embed(self, views: Tensor) -> Tensor:
         """The feature vector before the last layer: `B 3 S S` -> `B hidden`."""
-        x = self.blocks(F.leaky_relu(self.stem(views - 0.5), 0.1))
+        smooth = F.avg_pool2d(F.pad(views, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        detail = torch.tanh(DETAIL * (views - smooth))
+        x = self.blocks(F.leaky_relu(self.stem(torch.cat((views - 0.5, detail), 1)), 0.1))
         flat = x.flatten(2)
         mean = flat.mean(2)
         deviation = (flat - mean[:, :, None]).square().mean(2).add(1e-6).sqrt()

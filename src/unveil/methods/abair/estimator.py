@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 DETAIL = 24.0
 """Gain of the fine detail. JPEG blocks and missing grey levels are a few levels of 255 strong, and would take a network
 long to find under the picture itself."""

@@ -180,6 +180,22 @@ def test_an_unknown_model_is_one_line(unveil):
     assert "nonesuch" in result.err
 
 
+@pytest.mark.parametrize("command", ["restore", "diagnose"])
+def test_pictures_beyond_the_limit_are_refused(unveil, command):
+    save("a.png", rough(100, 100))
+    result = unveil(command, "a.png", "--pixel-limit", "0.009")
+    assert result.code == 1
+    assert "a.png" in result.err
+    assert unveil(command, "a.png", "--pixel-limit", "0.01").code == 0
+
+
+def test_the_limit_is_that_of_reading():
+    from unveil.commands import arguments
+    from unveil.images import PIXEL_LIMIT
+
+    assert arguments.pixels(arguments.LARGEST_PICTURE) == PIXEL_LIMIT
+
+
 def test_json_has_one_object_with_every_picture(unveil):
     save("a.png")
     save("b.png", smooth())

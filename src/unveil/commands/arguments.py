@@ -5,8 +5,26 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Iterable
+from typing import Annotated
+
+import typer
 
 from unveil.errors import InvalidRequest
+
+PixelLimit = Annotated[
+    float,
+    typer.Option(
+        "--pixel-limit", metavar="MEGAPIXELS", min=0.001, help="Refuse larger pictures before they are decoded."
+    ),
+]
+"""The option that bounds what is read, in megapixels."""
+
+LARGEST_PICTURE = 250.0
+
+
+def pixels(megapixels: float) -> int:
+    """A `PixelLimit` as a number of pixels."""
+    return round(megapixels * 1e6)
 
 
 def parse_names(text: str, flag: str) -> list[str]:

@@ -37,6 +37,7 @@ def command(
         str | None, typer.Option("--format", metavar="EXT", help="Format of the results; png by default.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of earlier runs.")] = False,
+    pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
 ) -> None:
     """Damage pictures on purpose, to try models or to show what they do.
 
@@ -56,7 +57,7 @@ def command(
 
     def work(job: naming.Job, record: Record, tick: Tick) -> None:
         refuse_existing(job.target, overwrite)
-        picture = images.read(job.source)
+        picture = images.read(job.source, pixel_limit=arguments.pixels(pixel_limit))
         job.target.parent.mkdir(parents=True, exist_ok=True)
         degraded = picture.with_srgb(_degrade(picture.srgb(), severities, seed))
         images.write(degraded, job.target, overwrite=overwrite)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unveil.commands import formats, naming
+from unveil.commands import arguments, formats, naming
 from unveil.commands.batch import Record, Tick, run_batch
 from unveil.commands.restore import EngineName
 from unveil.commands.terminal import Terminal, examples, shown
@@ -32,18 +32,19 @@ def command(
         int | None,
         typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
     ] = None,
+    pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
 ) -> None:
     """Say what is wrong with pictures, the likeliest first."""
     terminal = Terminal(as_json=as_json)
     found = naming.find_pictures(paths, formats.readable_endings())
 
-    from unveil import models
+    from unveil import images, models
     from unveil.restoration import Restorer
 
     restorer = Restorer(models.read(models.find(model or models.DEFAULT)), engine=engine.value, threads=threads)
 
     def work(picture: tuple[Path, Path | None], record: Record, tick: Tick) -> None:
-        diagnosis = restorer.diagnose(picture[0])
+        diagnosis = restorer.diagnose(images.read(picture[0], pixel_limit=arguments.pixels(pixel_limit)))
         record |= {
             "diagnosis": dict(diagnosis.ranked),
             "printed": diagnosis.printed,

@@ -69,6 +69,7 @@ def command(
         int | None,
         typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
     ] = None,
+    pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
 ) -> None:
     """Find out what is wrong with pictures and undo it.
 
@@ -92,7 +93,7 @@ def command(
     def work(job: naming.Job, record: Record, tick: Tick) -> None:
         if not job.open_suffix:
             refuse_existing(job.target, overwrite)
-        picture = images.read(job.source)
+        picture = images.read(job.source, pixel_limit=arguments.pixels(pixel_limit))
         target = job.settle(depth=picture.depth, has_alpha=picture.alpha is not None)
         refuse_existing(target, overwrite)
         done = restorer.run(picture, strength=strength, weights=given, only=chosen, progress=tick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -50,11 +51,18 @@ def test_calibration_finds_the_temperature_of_overconfident_logits(monkeypatch: 
     """Logits that are twice as sure as they should be want a temperature of two."""
     tested = phase()
     torch.manual_seed(0)
-    honest = torch.randn(4000, len(CLASSES))
-    drawn = torch.multinomial(honest.softmax(1), 1)[:, 0]
-    targets = torch.nn.functional.one_hot(drawn, len(CLASSES)).float()
-    monkeypatch.setattr(tested, "views", lambda batch, generator: (honest, targets))
-    monkeypatch.setattr(tested.estimator, "forward", lambda views: 2 * views)
-    tested.calibrate([torch.zeros(1, 3, 2, 2, dtype=torch.uint8)])
-    assert tested.temperature == pytest.approx(2.0, abs=0.15)
+    honest = torch.randn(1500, len(CLASSES))
+    targets = torch.nn.functional.one_hot(torch.multinomial(honest.softmax(1), 1)[:, 0], len(CLASSES)).float()
+    order = iter(range(1500))
+    seen: list[int] = []
+
+    def single(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(next(order))
+        return clean, targets[seen[-1]][None]
+
+    monkeypatch.setattr(tested, "_single", single)
+    monkeypatch.setattr(tested.estimator, "forward", lambda views: 2 * honest[seen[-1]].expand(len(views), -1))
+    photograph = np.zeros((8, 8, 3), np.uint8)
+    tested.calibrate([photograph] * 1500, side=8, crops=1, global_weight=0.5)
+    assert tested.temperature == pytest.approx(2.0, abs=0.2)
     assert 0.3 < tested.accuracy < 0.9

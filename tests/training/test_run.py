@@ -28,7 +28,7 @@ photographs: {halve: 0.5}
 pretraining: {degradations: {noise: 1, blur: 1, clean: 1}, iterations: 6, batch: 2, patch: 32, learning_rate: 1.0e-3}
 adaptation: {rank: 2, iterations: 3, batch: 2, patch: 32, learning_rate: 1.0e-2, vectors: true}
 adapters: {noise: {}, dark: {rank: 3}}
-estimation: {iterations: 3, batch: 8, patch: 32, side: 48, learning_rate: 1.0e-3, calibration: 2}
+estimation: {iterations: 3, batch: 8, patch: 32, side: 48, learning_rate: 1.0e-3, calibration: 3}
 """
 
 pytestmark = [

@@ -48,17 +48,21 @@ class Diagnosis:
 def read_logits(logits: NDArray[Any], card: EstimatorCard, printed: Mapping[str, str]) -> Diagnosis:
     """The diagnosis that logits of the views give.
 
-    `logits` is (crops + 1, classes), the view of the whole picture last. They are averaged, that view weighing
-    `card.global_weight` and a crop 1, then softmax(mean / temperature) in float64.
+    `logits` is (crops + 1, classes), as `average` takes them; then softmax(mean / temperature) in float64.
     """
-    shares = np.append(np.ones(card.crops), card.global_weight)
-    mean = shares @ logits.astype(np.float64) / shares.sum() / card.temperature
+    mean = average(logits, global_weight=card.global_weight) / card.temperature
     exponentials = np.exp(mean - mean.max())
     probabilities = exponentials / exponentials.sum()
     names = {name: printed.get(name, name) for name in card.classes}
     return Diagnosis(
         dict(zip(card.classes, map(float, probabilities), strict=True)), names, clean_threshold=card.clean_threshold
     )
+
+
+def average(logits: NDArray[Any], *, global_weight: float) -> NDArray[np.float64]:
+    """(views, classes) -> (classes,): the view of the whole picture, the last one, weighs so much and a crop 1."""
+    shares = np.append(np.ones(len(logits) - 1), global_weight)
+    return shares @ logits.astype(np.float64) / shares.sum()
 
 
 def views(pixels: NDArray[Any], *, side: int, crops: int) -> NDArray[np.float32]:

@@ -71,8 +71,8 @@ class EstimationStage(Stage):
     crops: int = 4
     global_weight: float = 0.5
     clean_threshold: float = 0.5
-    calibration: int = 20
-    """Batches that the temperature is fitted on after training."""
+    calibration: int = 300
+    """Photographs that the temperature is fitted on after training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -154,8 +156,11 @@ class Run:
             **stage.optimisation(),
         )
         self._fit(phase, stage, where, side=2 * stage.patch)
-        loader = self._batches(stage, side=2 * stage.patch, start=stage.iterations, steps=stage.calibration, seed=seed)
-        phase.calibrate(loader)
+        photographs = self._load_photographs(2 * stage.patch)
+        random = np.random.default_rng((seed, stage.iterations))
+        drawn = (photographs.pixels(int(index)) for index in random.permutation(len(photographs)))
+        pictures = islice((pixels for pixels in drawn if pixels is not None), stage.calibration)
+        phase.calibrate(pictures, side=stage.side, crops=stage.crops, global_weight=stage.global_weight)
         torch.save({"temperature": phase.temperature, "accuracy": phase.accuracy}, where / "calibration.pt")
 
     def export(self) -> Path:
@@ -185,18 +190,21 @@ class Run:
             raise RecipeError(f"network: {error}") from None
         return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def _batches(self, stage: Stage, *, side: int, start: int, steps: int, seed: int) -> DataLoader[torch.Tensor]:
+    def _load_photographs(self, shortest: int) -> Photographs:
         section = self.recipe.photographs
-        if side not in self._photographs:
-            self._photographs[side] = Photographs(section.folders, shortest=side, memory=section.memory)
+        if shortest not in self._photographs:
+            self._photographs[shortest] = Photographs(section.folders, shortest=shortest, memory=section.memory)
+        return self._photographs[shortest]
+
+    def _batches(self, stage: Stage, *, side: int, start: int, steps: int, seed: int) -> DataLoader[torch.Tensor]:
         batches = CropBatches(
-            self._photographs[side],
+            self._load_photographs(side),
             batch=stage.batch,
             patch=side,
             steps=steps,
             start=start,
             seed=seed,
-            halve=section.halve,
+            halve=self.recipe.photographs.halve,
         )
         # On a GPU the crops are cut while it computes; on a CPU workers would only take cores from the training.
         workers = 4 if torch.cuda.is_available() else 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, quantise
@@ -14,6 +16,7 @@ from unveil.degradations.mixtures import compose
 from unveil.methods.abair.cutmix import CLEAN, DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.phase import Phase, step_generator, to_unit
+from unveil.restoration.diagnosis import average, views
 
 
 class Estimation(Phase):
@@ -113,24 +116,31 @@ class Estimation(Phase):
         places = torch.tensor([self.classes.index(name) for name in self.cutmix.classes], device=clean.device)
         return degraded, F.one_hot(places[labels], len(self.classes)).float().mean((1, 2))
 
-    def calibrate(self, batches: Iterable[Tensor]) -> None:
-        """Fit the temperature and measure the accuracy on fresh draws: sets `temperature` and `accuracy`.
+    def calibrate(
+        self, photographs: Iterable[NDArray[np.uint8]], *, side: int, crops: int, global_weight: float
+    ) -> None:
+        """Fit the temperature and measure the accuracy on whole photographs: sets `temperature` and `accuracy`.
 
-        The temperature minimises the cross entropy against the (soft) targets, over a grid fine enough for two digits.
+        Each photograph (`H W 3`, clean) gets one degradation or none and is looked at as in use: several views, their
+        logits averaged. The temperature minimises the cross entropy over a grid fine enough for two digits.
         """
         self.eval()
-        logits, targets = [], []
-        with torch.inference_mode():
-            for step, batch in enumerate(batches):
-                views, wanted = self.views(to_unit(batch), step_generator(self.seed, self.iterations + step))
-                logits.append(self.estimator(views).float())
-                targets.append(wanted)
-        score, wanted = torch.cat(logits), torch.cat(targets)
-        grid = torch.linspace(0.3, 3.0, 271)
-        losses = torch.stack([F.cross_entropy(score / temperature, wanted) for temperature in grid])
+        generator = step_generator(self.seed, self.iterations)
+        scores: list[Tensor] = []
+        wanted: list[Tensor] = []
+        for photograph in photographs:
+            clean = torch.from_numpy(photograph).permute(2, 0, 1)[None].float().div_(255)
+            degraded, target = self._single(clean, generator)
+            seen = views(degraded[0].permute(1, 2, 0).numpy(), side=side, crops=crops)
+            with torch.inference_mode():
+                logits = self.estimator(torch.from_numpy(seen)).float().numpy()
+            scores.append(torch.from_numpy(average(logits, global_weight=global_weight)))
+            wanted.append(target[0].argmax())
+        score, target = torch.stack(scores), torch.stack(wanted)
+        grid = torch.linspace(0.1, 3.0, 291, dtype=torch.float64)
+        losses = torch.stack([F.cross_entropy(score / temperature, target) for temperature in grid])
         self.temperature = float(grid[losses.argmin()])
-        single = wanted.amax(1) == 1
-        self.accuracy = float((score.argmax(1) == wanted.argmax(1))[single].float().mean())
+        self.accuracy = float((score.argmax(1) == target).float().mean())
 
     @staticmethod
     def _severity(name: str, count: int, generator: torch.Generator) -> Tensor:

@@ -259,6 +259,15 @@ def test_progress_is_shown_on_a_terminal_only(unveil, monkeypatch, count):
     assert quiet.getvalue() == ""
 
 
+@pytest.fixture
+def heard():
+    """Interrupts are heard here, also where the test runner was started in the background with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_in_the_middle_of_a_picture_leaves_nothing(unveil, monkeypatch):
     save("a.png", rough(600, 600))
     save("b.png", rough(600, 600))
@@ -282,7 +291,9 @@ def test_ctrl_c_leaves_whole_files_only(place, home):
     picture = save("in/000.png", rough(200, 200)).read_bytes()
     for number in range(1, 300):
         Path(f"in/{number:03}.png").write_bytes(picture)
-    code = "from unveil.commands import main; main()"
+    # Test runners in the background are started with interrupts ignored, and children inherit that.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; from unveil.commands import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "restore", "in", "-o", "out"],
         stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 EXAMPLES = (
     ("noisy-cat.jpg", "chelsea", {"noise": 0.42}, 1),
     ("rainy-rocket.jpg", "rocket", {"rain": 0.45}, 7),
-    ("dark-coffee.jpg", "coffee", {"dark": 0.42}, 3),
+    ("dark-coffee.jpg", "coffee", {"dark": 0.62}, 3),
     ("noisy-jpeg-astronaut.jpg", "astronaut", {"noise": 0.2, "jpeg": 0.65}, 5),
 )
 QUALITY = 87

@@ -7,6 +7,7 @@ opened, so that one graph serves every blend of adapters.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -170,8 +171,7 @@ def model_from_checkpoint(path: Path | str) -> Model:
     base = path / "pretraining" / "final.ckpt" if path.is_dir() else path
     if not base.exists():
         raise RecipeError(f"{base} is missing: a model file needs a finished Phase I (unveil train --phase pretrain)")
-    record = _record(base)
-    recipe = Recipe.from_dict(record["recipe"])
+    recipe = _recipe(path, base)
     config = dict(recipe.network)
     name = config.pop("name")
     network = networks.build(name, **config)
@@ -209,9 +209,28 @@ def model_from_checkpoint(path: Path | str) -> Model:
         licence=recipe.card.licence,
         training_data=recipe.card.training_data,
         code_version=unveil.__version__,
-        recipe=record["recipe"],
+        recipe=_shareable(recipe),
     )
     return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=graphs, tables={})
+
+
+def _shareable(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values, without where on somebody's disk the photographs lay."""
+    values = json.loads(json.dumps(recipe.as_dict()))
+    values["photographs"]["folders"] = [Path(folder).name for folder in values["photographs"]["folders"]]
+    return values
+
+
+def _recipe(path: Path, base: Path) -> Recipe:
+    """The recipe that a run was last given, which may have gained adapters since its base was trained."""
+    kept = path / "recipe.json"
+    if not path.is_dir() or not kept.exists():
+        return Recipe.from_dict(_record(base)["recipe"])
+    recipe = Recipe.from_dict(json.loads(kept.read_text(encoding="utf-8"))["recipe"])
+    trained = Recipe.from_dict(_record(base)["recipe"])
+    if recipe.network != trained.network:
+        raise RecipeError(f"{kept} names the network {recipe.network}, but {base} was trained as {trained.network}")
+    return recipe
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -99,11 +99,13 @@ def test_adapting_leaves_the_base_bit_for_bit(finished: Path) -> None:
     assert any(value.any() for name, value in adapted.items() if name.startswith("adapter.") and "up" in name)
 
 
-def test_the_model_file_restores_and_agrees_with_torch(finished: Path) -> None:
+def test_the_model_file_restores_and_agrees_with_torch(finished: Path, photographs: Path) -> None:
     model = finished / "model.safetensors"
     image = np.random.default_rng(1).integers(0, 256, (40, 52, 3), dtype=np.uint8)
     onnx = unveil.load(model)
     assert list(onnx.card.degradations) == ["noise", "dark"]
+    assert onnx.card.recipe["pretraining"]["iterations"] == 6
+    assert onnx.card.recipe["photographs"]["folders"] == [photographs.name]
     assert onnx.card.estimator is not None
     assert onnx.card.estimator.classes == ("noise", "dark", "clean")
     given = {"noise": 0.5, "dark": 0.5}

@@ -10,6 +10,7 @@ prints the difference.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -27,13 +28,13 @@ from unveil import models
 EXAMPLE = Path(__file__).parents[1] / "examples" / "noisy-cat.jpg"
 
 
-def noisy(photograph: Path, megapixels: float) -> NDArray[np.uint8]:
-    """The photograph enlarged to about this many megapixels at 4:3, with noise of sigma 15."""
+def make(photograph: Path, megapixels: float, target: Path) -> None:
+    """Write the photograph enlarged to about this many megapixels at 4:3, with noise of sigma 15, as JPEG."""
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
     size = (height * 4 // 3, height)
     large = np.asarray(Image.open(photograph).convert("RGB").resize(size, Image.Resampling.BICUBIC), np.float32)
     large += np.random.default_rng(0).standard_normal(large.shape, dtype=np.float32) * 15
-    return large.clip(0, 255).round().astype(np.uint8)
+    Image.fromarray(large.clip(0, 255).round().astype(np.uint8)).save(target, quality=95)
 
 
 def run(model: str, source: Path, target: Path, threads: int, weights: str) -> tuple[float, float, float]:
@@ -59,13 +60,18 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "large.jpg"
-        picture = noisy(arguments.photograph, arguments.megapixels)
-        Image.fromarray(picture).save(source, quality=95)
+        # In a process of its own: the system counts this one's peak for the processes it starts, too.
+        maker = multiprocessing.get_context("spawn").Process(
+            target=make, args=(arguments.photograph, arguments.megapixels, source)
+        )
+        maker.start()
+        maker.join()
         wall, cpu, peak = run(arguments.model, source, Path(folder) / "out.jpg", arguments.threads, arguments.weights)
-    height, width = picture.shape[:2]
+        with Image.open(source) as large:
+            width, height = large.size
+            piece: NDArray[np.float32] = np.asarray(large.crop((0, 0, 1024, 1024)), np.float32) / 255
     print(f"{width} x {height} JPEG, {arguments.threads} threads: {wall:.1f} s, {cpu:.1f} CPU s, peak {peak:.0f} MiB")
 
-    piece = (picture[:1024, :1024] / 255).astype(np.float32)
     model = models.read(models.find(arguments.model))
     weights = {name: float(value) for name, value in (pair.split("=") for pair in arguments.weights.split(","))}
     whole = unveil.Restorer(model, threads=arguments.threads, tile_side=1024).run(piece, weights=weights)

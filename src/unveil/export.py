@@ -23,7 +23,6 @@ import unveil
 from unveil import models, networks
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidRequest, RecipeError
-from unveil.methods.abair.cutmix import CLEAN
 from unveil.methods.abair.estimator import Estimator
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.training.recipe import Recipe
@@ -182,8 +181,8 @@ def model_from_checkpoint(path: Path | str) -> Model:
     checksum = models.base_checksum(weights["restore"])
     adapters = _adapters(path, recipe, network, checksum) if path.is_dir() else {}
     estimator = None
-    if path.is_dir() and (path / "estimation" / "final.ckpt").exists():
-        estimator, weights["estimate"], graphs["estimate"] = _estimator(path, recipe)
+    if path.is_dir() and (path / "estimation" / "calibration.pt").exists():
+        estimator, weights["estimate"], graphs["estimate"] = _estimator(path)
     multiple = int(cast("networks.RestorationNetwork", network).size_multiple)
     card = Card(
         name=recipe.name,
@@ -223,11 +222,11 @@ def _shareable(recipe: Recipe) -> dict[str, Any]:
 
 def _recipe(path: Path, base: Path) -> Recipe:
     """The recipe that a run was last given, which may have gained adapters since its base was trained."""
+    trained = Recipe.from_dict(_record(base)["recipe"])
     kept = path / "recipe.json"
     if not path.is_dir() or not kept.exists():
-        return Recipe.from_dict(_record(base)["recipe"])
+        return trained
     recipe = Recipe.from_dict(json.loads(kept.read_text(encoding="utf-8"))["recipe"])
-    trained = Recipe.from_dict(_record(base)["recipe"])
     if recipe.network != trained.network:
         raise RecipeError(f"{kept} names the network {recipe.network}, but {base} was trained as {trained.network}")
     return recipe
@@ -270,11 +269,13 @@ def _adapters(folder: Path, recipe: Recipe, network: nn.Module, checksum: str) -
     return found
 
 
-def _estimator(folder: Path, recipe: Recipe) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
-    stage = recipe.estimation
-    classes = (*recipe.adapters, CLEAN)
+def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
+    """The estimator of a run, with the classes that it was trained on."""
+    path = folder / "estimation" / "final.ckpt"
+    recipe = Recipe.from_dict(_record(path)["recipe"])
+    stage, classes = recipe.estimation, recipe.classes
     estimator = Estimator(classes=len(classes))
-    estimator.load_state_dict(part(folder / "estimation" / "final.ckpt", "estimator."))
+    estimator.load_state_dict(part(path, "estimator."))
     calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
     card = EstimatorCard(
         name="abair",

@@ -164,6 +164,21 @@ def test_a_finished_phase_is_not_run_again(finished: Path, recipe: Path, photogr
     assert path.stat().st_mtime_ns == before
 
 
+def test_a_run_stopped_before_its_calibration_makes_up_for_it(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(finished, tmp_path / "run")
+    calibration = tmp_path / "run" / "estimation" / "calibration.pt"
+    calibration.unlink()
+    training.run(recipe, data=[photographs], out=tmp_path / "run", phases=["estimate"], threads=1)
+    again, first = (
+        torch.load(path, weights_only=True) for path in (calibration, finished / "estimation" / calibration.name)
+    )
+    assert again == first
+
+
 def test_mistakes_are_typed(recipe: Path, photographs: Path, finished: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="unknown phase 'adapt:fog'"):
         training.run(recipe, data=[photographs], out=tmp_path, phases=["adapt:fog"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from unveil.errors import RecipeError
+from unveil.models.card import CLEAN
 
 Section = TypeVar("Section")
 
@@ -110,6 +111,11 @@ class Recipe:
     card: CardSection = field(default_factory=CardSection)
     seed: int = 0
     precision: str = "bf16-mixed"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the estimator tells apart: one entry an adapter, `clean` last."""
+        return (*self.adapters, CLEAN)
 
     @classmethod
     def read(cls, path: Path | str, *, overrides: Iterable[str] = (), folders: Iterable[str] = ()) -> Self:

@@ -34,7 +34,7 @@ from unveil.degradations import DEGRADATIONS
 from unveil.errors import RecipeError
 from unveil.methods.abair.adaptation import Adaptation
 from unveil.methods.abair.adapters import AdapterFactors
-from unveil.methods.abair.cutmix import CLEAN, DegradationCutMix
+from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimation import Estimation
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import Pretraining
@@ -140,11 +140,11 @@ class Run:
         """Phase III."""
         stage = self.recipe.estimation
         where = self.folder / "estimation"
-        if (where / "final.ckpt").exists():
+        if (where / "calibration.pt").exists():
             return
         seed = self.recipe.seed + 1 + len(DEGRADATIONS)
         torch.manual_seed(seed)
-        classes = self.classes()
+        classes = self.recipe.classes
         phase = Estimation(
             Estimator(classes=len(classes)),
             classes,
@@ -155,7 +155,11 @@ class Run:
             seed=seed,
             **stage.optimisation(),
         )
-        self._fit(phase, stage, where, side=2 * stage.patch)
+        if (where / "final.ckpt").exists():
+            # Trained, but stopped before its temperature was fitted.
+            phase.estimator.load_state_dict(part(where / "final.ckpt", "estimator."))
+        else:
+            self._fit(phase, stage, where, side=2 * stage.patch)
         photographs = self._load_photographs(2 * stage.patch)
         random = np.random.default_rng((seed, stage.iterations))
         drawn = (photographs.pixels(int(index)) for index in random.permutation(len(photographs)))
@@ -168,10 +172,6 @@ class Run:
         from unveil import export, models
 
         return models.write(export.model_from_checkpoint(self.folder), self.folder / "model.safetensors")
-
-    def classes(self) -> tuple[str, ...]:
-        """What the estimator tells apart: one entry an adapter, `clean` last."""
-        return (*self.recipe.adapters, CLEAN)
 
     def base(self) -> nn.Module:
         """The network of Phase I with its final weights."""

@@ -62,11 +62,7 @@ class AdapterFactors(nn.Module):
 
     def changes(self) -> dict[str, Tensor]:
         """The change of every adapted weight, by the weight's name, scaled and ready to be added."""
-        grouped: dict[str, dict[str, Tensor]] = {}
-        for key, value in self.factors.items():
-            name, factor = _unkey(key)
-            grouped.setdefault(name, {})[factor] = value
-        return {name: self._change(factors) for name, factors in grouped.items()}
+        return {name: self._change(factors) for name, factors in self._grouped().items()}
 
     def merged(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights with this adapter's changes added; gradients reach the factors, not the weights."""
@@ -78,10 +74,16 @@ class AdapterFactors(nn.Module):
 
     def named_factors(self) -> dict[str, dict[str, Tensor]]:
         """Weight name -> factor name -> tensor, as a model file stores them."""
+        return {
+            name: {factor: value.detach() for factor, value in factors.items()}
+            for name, factors in self._grouped().items()
+        }
+
+    def _grouped(self) -> dict[str, dict[str, Tensor]]:
         grouped: dict[str, dict[str, Tensor]] = {}
         for key, value in self.factors.items():
             name, factor = _unkey(key)
-            grouped.setdefault(name, {})[factor] = value.detach()
+            grouped.setdefault(name, {})[factor] = value
         return grouped
 
     def _change(self, factors: Mapping[str, Tensor]) -> Tensor:

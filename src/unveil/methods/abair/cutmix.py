@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, quantise
-
-CLEAN = "clean"
+from unveil.models.card import CLEAN
 
 
 class DegradationCutMix:

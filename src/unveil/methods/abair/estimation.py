@@ -13,10 +13,11 @@ from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, quantise
 from unveil.degradations.mixtures import compose
-from unveil.methods.abair.cutmix import CLEAN, DegradationCutMix
+from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.phase import Phase, step_generator, to_unit
-from unveil.restoration.diagnosis import average, views
+from unveil.models.card import CLEAN
+from unveil.restoration import diagnosis
 
 
 class Estimation(Phase):
@@ -131,10 +132,10 @@ class Estimation(Phase):
         for photograph in photographs:
             clean = torch.from_numpy(photograph).permute(2, 0, 1)[None].float().div_(255)
             degraded, target = self._single(clean, generator)
-            seen = views(degraded[0].permute(1, 2, 0).numpy(), side=side, crops=crops)
+            seen = diagnosis.views(degraded[0].permute(1, 2, 0).numpy(), side=side, crops=crops)
             with torch.inference_mode():
                 logits = self.estimator(torch.from_numpy(seen)).float().numpy()
-            scores.append(torch.from_numpy(average(logits, global_weight=global_weight)))
+            scores.append(torch.from_numpy(diagnosis.average(logits, global_weight=global_weight)))
             wanted.append(target[0].argmax())
         score, target = torch.stack(scores), torch.stack(wanted)
         grid = torch.linspace(0.1, 3.0, 291, dtype=torch.float64)

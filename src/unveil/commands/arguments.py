@@ -1,15 +1,38 @@
-"""Small languages inside arguments: `rain,noise`, `rain=.6,noise=.4`, `rain:0.5`."""
+"""Options that several commands share, and small languages inside arguments: `rain,noise`, `rain=.6`, `rain:0.5`."""
 
 from __future__ import annotations
 
 import difflib
 import math
 from collections.abc import Collection, Iterable
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from unveil.errors import InvalidRequest
+
+
+class EngineName(StrEnum):
+    """What runs the network."""
+
+    auto = "auto"
+    onnx = "onnx"
+    openvino = "openvino"
+    torch = "torch"
+
+
+Engine = Annotated[EngineName, typer.Option("--engine", help="What runs the network.")]
+
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="Model to use, by name or by file; see 'unveil models'."),
+]
+
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
+]
 
 PixelLimit = Annotated[
     float,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from unveil.commands import arguments, formats, naming
+from unveil.commands.arguments import EngineName
 from unveil.commands.batch import Record, Tick, run_batch
-from unveil.commands.restore import EngineName
 from unveil.commands.terminal import Terminal, examples, shown
 
 EXAMPLES = examples(
@@ -22,16 +22,10 @@ BAR_WIDTH = 24
 
 def command(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="NAME", help="Model to use, by name or by file; see 'unveil models'."),
-    ] = None,
-    engine: Annotated[EngineName, typer.Option("--engine", help="What runs the network.")] = EngineName.auto,
+    model: arguments.ModelName = None,
+    engine: arguments.Engine = EngineName.auto,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
-    ] = None,
+    threads: arguments.Threads = None,
     pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
 ) -> None:
     """Say what is wrong with pictures, the likeliest first."""

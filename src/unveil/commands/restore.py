@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from unveil.commands import arguments, naming
+from unveil.commands.arguments import EngineName
 from unveil.commands.batch import Record, Tick, run_batch
 from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, OutputExists
@@ -23,25 +23,13 @@ EXAMPLES = examples(
 )
 
 
-class EngineName(StrEnum):
-    """What runs the network."""
-
-    auto = "auto"
-    onnx = "onnx"
-    openvino = "openvino"
-    torch = "torch"
-
-
 def command(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="OUT", help="File or folder to write; a folder if it ends in '/'."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="NAME", help="Model to use, by name or by file; see 'unveil models'."),
-    ] = None,
+    model: arguments.ModelName = None,
     strength: Annotated[
         float,
         typer.Option("--strength", metavar="0..1", min=0, max=1, help="0 keeps the input, 1 is the whole restoration."),
@@ -53,7 +41,7 @@ def command(
         str | None,
         typer.Option("--weights", metavar="rain=.6,noise=.4", help="Say yourself what is wrong, and how much."),
     ] = None,
-    engine: Annotated[EngineName, typer.Option("--engine", help="What runs the network.")] = EngineName.auto,
+    engine: arguments.Engine = EngineName.auto,
     quality: Annotated[
         int | None,
         typer.Option("--quality", metavar="1..100", min=1, max=100, help="Quality of JPEG, WebP and AVIF files."),
@@ -65,10 +53,7 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of earlier runs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
-    ] = None,
+    threads: arguments.Threads = None,
     pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
 ) -> None:
     """Find out what is wrong with pictures and undo it.

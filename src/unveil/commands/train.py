@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from unveil.commands.arguments import Threads
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
 
@@ -44,10 +45,7 @@ def command(
         bool,
         typer.Option("--resume/--no-resume", help="Go on from the checkpoints in DIR; or refuse a DIR that has some."),
     ] = True,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Train a model from a recipe, with clean photographs as its data.
 

@@ -274,12 +274,13 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     path = folder / "estimation" / "final.ckpt"
     recipe = Recipe.from_dict(_record(path)["recipe"])
     stage, classes = recipe.estimation, recipe.classes
-    estimator = Estimator(classes=len(classes))
+    config: dict[str, Any] = {"classes": len(classes), "tones": stage.tones}
+    estimator = Estimator(**config)
     estimator.load_state_dict(part(path, "estimator."))
     calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
     card = EstimatorCard(
         name="abair",
-        config={"classes": len(classes)},
+        config=config,
         classes=classes,
         side=stage.side,
         crops=stage.crops,

@@ -42,6 +42,21 @@ def test_crops_are_pieces_of_photographs_large_enough(folder: Path) -> None:
         assert sorted((np.ptp(crop[0]), np.ptp(crop[1]))) == [31, 31]
 
 
+def test_upright_crops_are_mirrored_at_most(folder: Path) -> None:
+    for crop in batches(folder, halve=0.0, upright=True)[0].numpy().astype(int):
+        assert (np.diff(crop[0], axis=0) == 1).all()
+        assert (abs(np.diff(crop[1], axis=1)) == 1).all()
+
+
+def test_photographs_held_out_are_not_among_the_others(folder: Path) -> None:
+    photographs = Photographs([folder], shortest=32)
+    kept, held = photographs.split(2)
+    assert sorted(kept.paths + held.paths) == sorted(photographs.paths)
+    assert len(held) == len(photographs) // 2
+    assert held.pixels(0) is None or kept.paths[0] != held.paths[0]
+    assert photographs.split(0) == (photographs, photographs)
+
+
 def test_halved_crops_average_four_pixels(folder: Path) -> None:
     for crop in batches(folder, halve=1.0)[0].numpy().astype(int):
         assert sorted((np.ptp(crop[0]), np.ptp(crop[1]))) == [62, 62]

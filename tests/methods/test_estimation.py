@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,10 +15,14 @@ from unveil.methods.abair.estimator import Estimator  # noqa: E402
 CLASSES = ("noise", "haze", "jpeg", "clean")
 
 
-def phase(**options: float) -> Estimation:
+def phase(**options: Any) -> Estimation:
     torch.manual_seed(0)
     estimator = Estimator(classes=len(CLASSES), widths=(8, 8, 16), hidden=16)
     return Estimation(estimator, CLASSES, iterations=10, learning_rate=1e-3, **options)
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def test_the_estimator_keeps_within_the_papers_totals() -> None:
@@ -24,27 +30,62 @@ def test_the_estimator_keeps_within_the_papers_totals() -> None:
     assert 500_000 < count < 900_000
 
 
-def test_views_are_of_one_side_and_targets_sum_to_one() -> None:
-    views, targets = phase().views(torch.rand(20, 3, 64, 64), torch.Generator().manual_seed(1))
+def test_tones_tell_a_lifted_black_from_a_deep_one() -> None:
+    estimator = Estimator(classes=3, tones=5)
+    views = torch.stack((torch.zeros(3, 32, 32), torch.full((3, 32, 32), 0.5)))
+    views[:, :, ::8, ::8] = 1.0
+    tones = estimator._histograms(views)
+    assert tones.shape == (2, 10)
+    torch.testing.assert_close(tones.sum(1), torch.full((2,), 2.0))
+    torch.testing.assert_close(tones[0, ::2], torch.tensor([1.0, 0, 0, 0, 0]))
+    torch.testing.assert_close(tones[1, ::2], torch.tensor([0, 0, 1.0, 0, 0]))
+    assert torch.equal(tones[:, 9], torch.ones(2))
+
+
+def test_a_picture_is_seen_in_crops_and_halved() -> None:
+    pictures = torch.rand(5, 3, 64, 64)
+    views = phase(crops=3).views(pictures, seeded())
     assert views.shape == (20, 3, 32, 32)
+    torch.testing.assert_close(views[15:], torch.nn.functional.avg_pool2d(pictures, 2))
+
+
+def test_targets_sum_to_one_and_pictures_stay_on_the_grid() -> None:
+    pictures, targets = phase(composed=0.3, cut=0.2).pictures(torch.rand(20, 3, 64, 64), seeded())
     torch.testing.assert_close(targets.sum(1), torch.ones(20))
+    torch.testing.assert_close(pictures * 255, (pictures * 255).round(), atol=1e-3, rtol=0)
 
 
-def test_composed_samples_name_two_degradations_and_never_clean() -> None:
-    _, targets = phase(composed=1.0, cut=0.0, reduced=0.0).views(
-        torch.rand(8, 3, 32, 32), torch.Generator().manual_seed(1)
-    )
-    assert torch.equal((targets == 0.5).sum(1), torch.full((8,), 2))
-    assert not targets[:, -1].any()
+def test_two_full_damages_share_the_target_and_leave_nothing_to_clean() -> None:
+    onsets = dict.fromkeys(CLASSES[:-1], (0.0, 0.0))
+    _, targets = phase(composed=1.0, cut=0.0, onsets=onsets).pictures(torch.rand(8, 3, 32, 32), seeded())
+    torch.testing.assert_close(targets.sort(1).values[:, -2:], torch.full((8, 2), 0.5))
+    assert targets[:, -1].abs().max() < 1e-6
 
 
-def test_samples_labelled_clean_are_clean() -> None:
-    clean = (torch.rand(12, 3, 32, 32) * 255).round() / 255
-    views, targets = phase(composed=0.0, cut=0.0, reduced=0.0).views(clean, torch.Generator().manual_seed(2))
-    spared = targets[:, -1] == 1
-    assert spared.any()
-    assert torch.equal(views[spared], clean[spared, :, :16, :16])
-    assert not torch.equal(views[~spared], clean[~spared, :, :16, :16])
+def test_damage_below_its_onset_counts_as_clean_and_halfway_as_half() -> None:
+    tested = phase(composed=0.0, cut=0.0, clean_weight=0.0, onsets={"noise": (0.2, 0.4)})
+    tested.frequencies = torch.tensor([1.0, 0, 0, 0])
+    for severity, share in ((0.1, 0.0), (0.3, 0.5), (0.6, 1.0)):
+        tested._severity = lambda name, count, generator, s=severity: torch.full((count,), s)  # type: ignore[method-assign]
+        _, targets = tested.pictures(torch.rand(4, 3, 32, 32), seeded())
+        torch.testing.assert_close(targets, torch.tensor([[share, 0, 0, 1 - share]]).expand(4, -1))
+
+
+def test_light_damage_is_drawn_more_often() -> None:
+    severity = phase()._severity("noise", 4000, seeded())
+    low, high = severity.min(), severity.max()
+    assert (severity < (low + high) / 2).float().mean() > 0.58
+
+
+def test_samples_labelled_clean_are_looked_at_differently_but_hardly_harmed() -> None:
+    smooth = torch.nn.functional.interpolate(torch.rand(12, 3, 4, 4, generator=seeded()), (64, 64), mode="bilinear")
+    tested = phase(composed=0.0, cut=0.0)
+    tested.frequencies = torch.tensor([0.0, 0, 0, 1])
+    pictures, targets = tested.pictures(smooth, seeded())
+    assert (targets[:, -1] == 1).all()
+    change = (pictures - smooth).abs().mean((1, 2, 3))
+    assert 0.005 < change.mean() < 0.1
+    assert change.max() < 0.25
 
 
 def test_calibration_finds_the_temperature_of_overconfident_logits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,11 +97,11 @@ def test_calibration_finds_the_temperature_of_overconfident_logits(monkeypatch: 
     order = iter(range(1500))
     seen: list[int] = []
 
-    def single(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def degraded(clean: torch.Tensor, composed: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(next(order))
         return clean, targets[seen[-1]][None]
 
-    monkeypatch.setattr(tested, "_single", single)
+    monkeypatch.setattr(tested, "_degraded", degraded)
     monkeypatch.setattr(tested.estimator, "forward", lambda views: 2 * honest[seen[-1]].expand(len(views), -1))
     photograph = np.zeros((8, 8, 3), np.uint8)
     tested.calibrate([photograph] * 1500, side=8, crops=1, global_weight=0.5)

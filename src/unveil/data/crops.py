@@ -22,6 +22,7 @@ class CropBatches(Dataset[Tensor]):
         seed: of all draws.
         halve: share of crops taken at twice the size and halved by averaging, where the photograph is large enough.
             That removes what noise and compression a photograph has itself, and makes it sharper.
+        upright: mirror crops, but do not turn them: for whoever must know where skies are and how rain falls.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class CropBatches(Dataset[Tensor]):
         start: int = 0,
         seed: int = 0,
         halve: float = 0.3,
+        upright: bool = False,
     ) -> None:
         self.photographs = photographs
         self.batch, self.patch, self.steps, self.start = batch, patch, steps, start
-        self.seed, self.halve = seed, halve
+        self.seed, self.halve, self.upright = seed, halve, upright
 
     def __len__(self) -> int:
         # The loop counts batches from the start of the whole run, also in a resumed one, and stops at the last step.
@@ -64,5 +66,6 @@ class CropBatches(Dataset[Tensor]):
             total = crop.astype(np.uint16).reshape(self.patch, 2, self.patch, 2, 3).sum((1, 3))
             crop = ((total + 2) >> 2).astype(np.uint8)
         turns = int(random.integers(8))
-        crop = np.rot90(crop, turns % 4)
+        if not self.upright:
+            crop = np.rot90(crop, turns % 4)
         return crop[:, ::-1] if turns >= 4 else crop

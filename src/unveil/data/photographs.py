@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,17 @@ class Photographs:
             self._room -= pixels.nbytes
             self._kept[index] = pixels
         return pixels
+
+    def split(self, every: int) -> tuple[Photographs, Photographs]:
+        """Two collections: all but each `every`-th photograph, and those; with `every` 0, all of them in both."""
+        if every < 2:
+            return self, self
+        kept, held = copy(self), copy(self)
+        held.paths = self.paths[every - 1 :: every]
+        kept.paths = [path for index, path in enumerate(self.paths) if index % every != every - 1]
+        for part in (kept, held):
+            part._kept, part._unfit = {}, set()
+        return kept, held
 
     def digest(self) -> str:
         """`sha256:` over names and sizes of the files: enough to notice that a run was resumed on other data."""

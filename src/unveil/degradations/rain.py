@@ -33,6 +33,8 @@ class Rain(Degradation):
     Args:
         additive: share of samples whose drops add light.
         downpour: share of samples with a veil.
+        length, width: ranges of the streaks in pixels; a length of more than 60 is cut to the kernel.
+        opacity: range of the streaks' opacity.
     """
 
     name = "rain"
@@ -40,9 +42,20 @@ class Rain(Degradation):
     severity_note = "mean of the streak mask = s (0.03 + 0.37 s) before overlap; opacity 0.6..1"
     typical = (0.1, 1.0)
 
-    def __init__(self, *, additive: float = 0.5, downpour: float = 0.3) -> None:
+    def __init__(
+        self,
+        *,
+        additive: float = 0.5,
+        downpour: float = 0.3,
+        length: tuple[float, float] = (SHORTEST, LONGEST),
+        width: tuple[float, float] = (THINNEST, WIDEST),
+        opacity: tuple[float, float] = (0.6, 1.0),
+    ) -> None:
         self.additive = additive
         self.downpour = downpour
+        self.length = length
+        self.width = width
+        self.opacity = opacity
 
     def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         batch = shape[0]
@@ -56,9 +69,9 @@ class Rain(Degradation):
             "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
             "share": (torch.arange(LAYERS, device=generator.device) >= LAYERS - layers) / layers,
             "angle": uniform((batch, 1), generator, -math.pi / 4, math.pi / 4) + jitter,
-            "length": SHORTEST + (LONGEST - SHORTEST) * length,
-            "width": THINNEST + (WIDEST - THINNEST) * uniform(each, generator).square_(),
-            "opacity": uniform((batch,), generator, 0.6, 1.0),
+            "length": self.length[0] + (self.length[1] - self.length[0]) * length,
+            "width": self.width[0] + (self.width[1] - self.width[0]) * uniform(each, generator).square_(),
+            "opacity": uniform((batch,), generator, *self.opacity),
             "colour": uniform((batch,), generator, 0.8, 1.0),
             "is_additive": uniform((batch,), generator) < self.additive,
             "veil": uniform((batch,), generator, 0, 0.25) * (uniform((batch,), generator) < self.downpour),

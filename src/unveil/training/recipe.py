@@ -61,19 +61,29 @@ class AdapterStage(Stage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationStage(Stage):
-    """Phase III. `patch` is the side of a view in training, `side` of one in use."""
+    """Phase III. `patch` is the side of a view in training, `side` of one in use; `batch` counts pictures."""
 
     side: int = 224
 
+    tones: int = 12
     composed: float = 0.2
-    cut: float = 0.15
-    reduced: float = 0.15
-    clean_weight: float = 2.0
+    cut: float = 0.05
+    clean_weight: float = 4.0
+    training_crops: int = 2
+    onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     crops: int = 4
-    global_weight: float = 0.5
+    global_weight: float = 1.0
     clean_threshold: float = 0.5
+    held_out: int = 0
+    """Every so manieth photograph is kept from the estimator's training, for its calibration; 0 keeps none."""
     calibration: int = 300
-    """Photographs that the temperature is fitted on after training."""
+    """Pictures that the temperature is fitted on after training."""
+
+    def __post_init__(self) -> None:
+        super(EstimationStage, self).__post_init__()
+        for name, onset in self.onsets.items():
+            if len(onset) != 2 or not 0 <= onset[0] <= onset[1] <= 1:
+                raise RecipeError(f"estimation.onsets.{name} must be two ascending severities in 0..1, got {onset}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import Pretraining
 from unveil.methods.phase import Phase
 from unveil.training.interruption import Interruption
-from unveil.training.recipe import AdapterStage, Recipe, Stage
+from unveil.training.recipe import AdapterStage, EstimationStage, Recipe, Stage
 
 PHASES = ("pretrain", "adapt", "estimate", "export")
 
@@ -146,12 +146,14 @@ class Run:
         torch.manual_seed(seed)
         classes = self.recipe.classes
         phase = Estimation(
-            Estimator(classes=len(classes)),
+            Estimator(classes=len(classes), tones=stage.tones),
             classes,
             composed=stage.composed,
             cut=stage.cut,
-            reduced=stage.reduced,
+            crops=stage.training_crops,
+            global_weight=stage.global_weight,
             clean_weight=stage.clean_weight,
+            onsets=stage.onsets,
             seed=seed,
             **stage.optimisation(),
         )
@@ -160,9 +162,11 @@ class Run:
             phase.estimator.load_state_dict(part(where / "final.ckpt", "estimator."))
         else:
             self._fit(phase, stage, where, side=2 * stage.patch)
-        photographs = self._load_photographs(2 * stage.patch)
+        photographs = self._load_photographs(2 * stage.patch).split(stage.held_out)[1]
         random = np.random.default_rng((seed, stage.iterations))
-        drawn = (photographs.pixels(int(index)) for index in random.permutation(len(photographs)))
+        # A few photographs held out serve several times, degraded differently.
+        rounds = range(-(-stage.calibration // len(photographs)))
+        drawn = (photographs.pixels(int(i)) for _ in rounds for i in random.permutation(len(photographs)))
         pictures = islice((pixels for pixels in drawn if pixels is not None), stage.calibration)
         phase.calibrate(pictures, side=stage.side, crops=stage.crops, global_weight=stage.global_weight)
         torch.save({"temperature": phase.temperature, "accuracy": phase.accuracy}, where / "calibration.pt")
@@ -197,14 +201,19 @@ class Run:
         return self._photographs[shortest]
 
     def _batches(self, stage: Stage, *, side: int, start: int, steps: int, seed: int) -> DataLoader[torch.Tensor]:
+        photographs = self._load_photographs(side)
+        is_estimation = isinstance(stage, EstimationStage)
+        if is_estimation:
+            photographs = photographs.split(stage.held_out)[0]
         batches = CropBatches(
-            self._load_photographs(side),
+            photographs,
             batch=stage.batch,
             patch=side,
             steps=steps,
             start=start,
             seed=seed,
             halve=self.recipe.photographs.halve,
+            upright=is_estimation,
         )
         # On a GPU the crops are cut while it computes; on a CPU workers would only take cores from the training.
         workers = 4 if torch.cuda.is_available() else 0

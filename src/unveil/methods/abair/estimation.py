@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,30 +12,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, quantise
-from unveil.degradations.mixtures import compose
+from unveil.degradations.mixtures import ORDER
+from unveil.degradations.varieties import VARIETIES
 from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
+from unveil.methods.abair.looks import handle, look
 from unveil.methods.phase import Phase, step_generator, to_unit
 from unveil.models.card import CLEAN
 from unveil.restoration import diagnosis
 
 
 class Estimation(Phase):
-    """Trains the estimator with (soft) cross entropy.
+    """Trains the estimator with cross entropy on whole little pictures, looked at as in use.
 
-    Every batch is split (the shares are ours): `composed` of it carry two degradations one after the other with target
-    1/2 each, `cut` of it go through Degradation CutMix with targets by area, the rest carry one degradation or none.
-    Some samples are made smaller after degrading, as the global view of a large picture is.
+    Every picture of a batch is a clean crop of twice the side of a view, given a look of its own (`looks`) and one
+    degradation, or none; `composed` of the batch carry two, `cut` of it go through Degradation CutMix. The estimator
+    sees some crops of it at native resolution and all of it halved; the loss is that of the averaged logits. So a view
+    that shows nothing, a blurred background say, learns to leave the word to the others. Shares and onsets are ours.
 
     Args:
         estimator: with one output per entry of `classes`.
         classes: degradations in the order of the logits; `clean` last.
         composed, cut: shares of a batch.
-        reduced: share of the batch that is degraded at twice the side and then halved.
+        crops: views at native resolution.
+        global_weight: of the halved picture where a crop weighs 1.
         clean_weight: how much more often `clean` is drawn than a degradation.
+        onsets: for each degradation, the severity up to which a picture counts as clean because its adapter would do
+            harm, and the one from which it counts fully as degraded. Severities are drawn from half of the first one
+            on, the light ones more often. Without an entry: fully from the lowest typical severity.
         optimisation: arguments of `Phase`.
-
-    Batches are crops of twice the estimator's side, so that reduced views see as much as they will in use.
     """
 
     def __init__(
@@ -44,9 +49,11 @@ class Estimation(Phase):
         classes: Sequence[str],
         *,
         composed: float = 0.2,
-        cut: float = 0.15,
-        reduced: float = 0.15,
-        clean_weight: float = 2.0,
+        cut: float = 0.05,
+        crops: int = 2,
+        global_weight: float = 1.0,
+        clean_weight: float = 4.0,
+        onsets: Mapping[str, Sequence[float]] | None = None,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -54,65 +61,74 @@ class Estimation(Phase):
         self.classes = tuple(classes)
         self.temperature = 1.0
         self.accuracy = float("nan")
-        self.composed, self.cut, self.reduced = composed, cut, reduced
+        self.composed, self.cut, self.crops, self.global_weight = composed, cut, crops, global_weight
         self.frequencies = torch.tensor([clean_weight if name == CLEAN else 1.0 for name in self.classes])
-        self.cutmix = DegradationCutMix({name: 1.0 for name in self.classes if name != CLEAN}, regions=(0.0, 1.0))
+        given = onsets or {}
+        spoilt = [name for name in self.classes if name != CLEAN]
+        self.onsets = {name: given.get(name, (DEGRADATIONS[name].typical[0],) * 2) for name in spoilt}
+        self.cutmix = DegradationCutMix(dict.fromkeys(spoilt, 1.0), regions=(0.0, 1.0))
 
     def training_step(self, batch: Tensor, _: int) -> Tensor:
-        views, targets = self.views(to_unit(batch), self.draw())
-        logits = self.estimator(views).float()
-        loss = F.cross_entropy(logits, targets)
+        generator = self.draw()
+        pictures, targets = self.pictures(to_unit(batch), generator)
+        views = self.views(pictures, generator)
+        logits = self.estimator(views).float().view(self.crops + 1, len(pictures), -1)
+        mean = (logits[:-1].sum(0) + self.global_weight * logits[-1]) / (self.crops + self.global_weight)
+        loss = F.cross_entropy(mean, targets)
         self.log("cross_entropy", loss, prog_bar=True)
-        single = targets.amax(1) == 1
-        right = (logits.argmax(1) == targets.argmax(1))[single].float().mean()
-        self.log("accuracy", right, prog_bar=True)
+        plain = targets.amax(1) > 0.9
+        self.log("accuracy", (mean.argmax(1) == targets.argmax(1))[plain].float().mean(), prog_bar=True)
         return loss
 
-    def views(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Clean crops `B 3 2S 2S` to degraded views `B 3 S S` and targets `B classes` that sum to 1."""
-        batch, _, double, _ = clean.shape
-        side = double // 2
-        many = [round(batch * share) for share in (self.reduced, self.composed, self.cut)]
-        wide = clean[: many[0]]
-        native = clean[many[0] :, :, :side, :side]
-        parts = [self._single(wide, generator), self._composed(native[: many[1]], generator)]
-        parts.append(self._cut(native[many[1] : many[1] + many[2]], generator))
-        parts.append(self._single(native[many[1] + many[2] :], generator))
-        images = [F.avg_pool2d(parts[0][0], 2), *(image for image, _ in parts[1:])]
-        stacked = torch.cat(images).contiguous(memory_format=torch.channels_last)
-        return stacked, torch.cat([target for _, target in parts])
+    def pictures(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Clean pictures `B 3 H W` to degraded ones, rounded to 8 bits, and targets `B classes` that sum to 1."""
+        batch = len(clean)
+        looked = quantise(look(clean, generator))
+        cut, composed = (round(batch * share) for share in (self.cut, self.composed))
+        parts = [self._cut(looked[:cut], generator)] if cut else []
+        parts.append(self._degraded(looked[cut:], composed, generator))
+        return torch.cat([images for images, _ in parts]), torch.cat([target for _, target in parts])
 
-    def _single(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One degradation, or none, a sample."""
-        drawn = torch.multinomial(self.frequencies, max(1, len(clean)), replacement=True, generator=generator)
-        drawn = drawn[: len(clean)]
-        degraded = clean.clone()
-        for index, name in enumerate(self.classes):
-            samples = torch.nonzero(drawn == index)[:, 0]
-            if len(samples) and name != CLEAN:
-                chosen = samples.to(clean.device)
-                degraded[chosen] = DEGRADATIONS[name](
-                    clean[chosen], self._severity(name, len(samples), generator), generator
-                )
-        return quantise(degraded), F.one_hot(drawn, len(self.classes)).float().to(clean.device)
+    def views(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
+        """Pictures `B 3 2S 2S` to `(crops + 1) * B 3 S S`: crops anywhere in them, then all of them halved."""
+        side = pictures.shape[-1] // 2
+        places = torch.randint(0, side + 1, (self.crops, 2), generator=generator).tolist()
+        native = [pictures[:, :, top : top + side, left : left + side] for top, left in places]
+        return torch.cat([*native, F.avg_pool2d(pictures, 2)]).contiguous(memory_format=torch.channels_last)
 
-    def _composed(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Two different degradations a sample, one after the other; target one half each."""
+    def _degraded(self, clean: Tensor, composed: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Two degradations for the first `composed` samples, in their natural order; one or none for the others."""
+        batch = len(clean)
+        single = torch.multinomial(self.frequencies.expand(batch, -1), 1, generator=generator)
+        spoiling = torch.tensor([float(name != CLEAN) for name in self.classes])
+        double = torch.multinomial(spoiling.expand(batch, -1), 2, generator=generator)
+        drawn = torch.where((torch.arange(batch) < composed)[:, None], double, single.expand(-1, 2))
         degraded = clean.clone()
-        targets = torch.zeros(len(clean), len(self.classes))
-        choices = torch.tensor([0.0 if name == CLEAN else 1.0 for name in self.classes])
-        for sample in range(len(clean)):
-            pair = torch.multinomial(choices, 2, generator=generator).tolist()
-            names = [self.classes[index] for index in pair]
-            severities = [self._severity(name, 1, generator) for name in names]
-            degraded[sample : sample + 1] = compose(clean[sample : sample + 1], names, severities, generator)
-            targets[sample, pair] = 0.5
-        return quantise(degraded), targets.to(clean.device)
+        shares = torch.zeros(batch, len(self.classes))
+        for name in ORDER:
+            if name not in self.onsets:
+                continue
+            index = self.classes.index(name)
+            samples = torch.nonzero((drawn == index).any(1))[:, 0]
+            severity = self._severity(name, len(samples), generator)
+            first, full = self.onsets[name]
+            shares[samples, index] = ((severity - first) / max(full - first, 1e-6)).clamp(0, 1)
+            variety = torch.randint(0, len(VARIETIES[name]), (len(samples),), generator=generator)
+            for number, degradation in enumerate(VARIETIES[name]):
+                mine = samples[variety == number]
+                if len(mine):
+                    here = mine.to(clean.device)
+                    degraded[here] = degradation(degraded[here], severity[variety == number], generator)
+        # A full measure of two damages is a half of each; what is missing to a full measure counts as clean.
+        targets = shares / shares.sum(1, keepdim=True).clamp_min(1)
+        if CLEAN in self.classes:
+            targets[:, self.classes.index(CLEAN)] = 1 - targets.sum(1)
+        fragile = [self.classes.index(name) for name in ("bits", "jpeg") if name in self.classes]
+        sturdy = ~torch.isin(drawn, torch.tensor(fragile)).any(1)
+        return quantise(handle(quantise(degraded), sturdy, generator)), targets.to(clean.device)
 
     def _cut(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two regions a sample; targets are their shares of the area."""
-        if len(clean) == 0:
-            return clean, torch.zeros(0, len(self.classes), device=clean.device)
         degraded, labels = self.cutmix(clean, generator)
         places = torch.tensor([self.classes.index(name) for name in self.cutmix.classes], device=clean.device)
         return degraded, F.one_hot(places[labels], len(self.classes)).float().mean((1, 2))
@@ -131,19 +147,19 @@ class Estimation(Phase):
         wanted: list[Tensor] = []
         for photograph in photographs:
             clean = torch.from_numpy(photograph).permute(2, 0, 1)[None].float().div_(255)
-            degraded, target = self._single(clean, generator)
+            degraded, target = self._degraded(quantise(look(clean, generator)), 0, generator)
             seen = diagnosis.views(degraded[0].permute(1, 2, 0).numpy(), side=side, crops=crops)
             with torch.inference_mode():
                 logits = self.estimator(torch.from_numpy(seen)).float().numpy()
             scores.append(torch.from_numpy(diagnosis.average(logits, global_weight=global_weight)))
-            wanted.append(target[0].argmax())
+            wanted.append(target[0])
         score, target = torch.stack(scores), torch.stack(wanted)
         grid = torch.linspace(0.1, 3.0, 291, dtype=torch.float64)
         losses = torch.stack([F.cross_entropy(score / temperature, target) for temperature in grid])
         self.temperature = float(grid[losses.argmin()])
-        self.accuracy = float((score.argmax(1) == target).float().mean())
+        plain = target.amax(1) > 0.9
+        self.accuracy = float((score.argmax(1) == target.argmax(1))[plain].float().mean())
 
-    @staticmethod
-    def _severity(name: str, count: int, generator: torch.Generator) -> Tensor:
-        low, high = DEGRADATIONS[name].typical
-        return low + (high - low) * torch.rand(count, generator=generator)
+    def _severity(self, name: str, count: int, generator: torch.Generator) -> Tensor:
+        low, high = self.onsets[name][0] / 2, DEGRADATIONS[name].typical[1]
+        return low + (high - low) * torch.rand(count, generator=generator) ** 1.5

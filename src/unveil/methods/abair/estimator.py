@@ -16,6 +16,8 @@ from torch import Tensor, nn
 DETAIL = 24.0
 """Gain of the fine detail. JPEG blocks and missing grey levels are a few levels of 255 strong, and would take a network
 long to find under the picture itself."""
+BLOCK = 8
+"""Side of the blocks whose darkest and brightest pixels are counted."""
 
 
 class Residual(nn.Module):
@@ -42,17 +44,22 @@ class Estimator(nn.Module):
         classes: number of logits: one a degradation and, usually, a last one for `clean`.
         widths: channels of the stem and of each residual block.
         hidden: width of the feature vector that the last layer sees.
+        tones: bins of the histograms that join the features: of the darkest channel's minimum and the brightest
+            channel's maximum in blocks of 8x8 pixels, which haze lifts and darkness lowers. 0 leaves them out.
 
     Shapes: `B 3 S S`, 0..1 -> `B classes`. Views must keep native resolution (resizing removes noise and JPEG blocks),
     except the global one; `unveil.restoration.diagnosis` makes them. The first layer sees the view and, amplified and
     bounded, what a 3x3 mean leaves of it.
     """
 
-    def __init__(self, *, classes: int, widths: Sequence[int] = (32, 32, 64, 96, 128), hidden: int = 128) -> None:
+    def __init__(
+        self, *, classes: int, widths: Sequence[int] = (32, 32, 64, 96, 128), hidden: int = 128, tones: int = 0
+    ) -> None:
         super().__init__()
+        self.tones = tones
         self.stem = nn.Conv2d(6, widths[0], 5, stride=2, padding=2)
         self.blocks = nn.Sequential(*(Residual(a, b) for a, b in pairwise(widths)))
-        self.hidden = nn.Linear(2 * widths[-1], hidden)
+        self.hidden = nn.Linear(2 * widths[-1] + 2 * tones, hidden)
         self.head = nn.Linear(hidden, classes)
 
     def embed(self, views: Tensor) -> Tensor:
@@ -63,7 +70,16 @@ class Estimator(nn.Module):
         flat = x.flatten(2)
         mean = flat.mean(2)
         deviation = (flat - mean[:, :, None]).square().mean(2).add(1e-6).sqrt()
-        return F.leaky_relu(self.hidden(torch.cat((mean, deviation), 1)), 0.1)
+        features = [mean, deviation, *([self._histograms(views)] if self.tones else [])]
+        return F.leaky_relu(self.hidden(torch.cat(features, 1)), 0.1)
+
+    def _histograms(self, views: Tensor) -> Tensor:
+        """`B 3 S S` -> `B 2*tones`: soft histograms whose bins lie evenly over 0..1."""
+        lowest = -F.max_pool2d(-views.amin(1, keepdim=True), BLOCK)
+        highest = F.max_pool2d(views.amax(1, keepdim=True), BLOCK)
+        places = (self.tones - 1) * torch.cat((lowest, highest), 1).flatten(2)
+        bins = [(1 - (places - index).abs()).clamp_min(0).mean(2) for index in range(self.tones)]
+        return torch.cat(bins, 1)
 
     def forward(self, views: Tensor) -> Tensor:
         return self.head(self.embed(views))

@@ -214,8 +214,9 @@ def model_from_checkpoint(path: Path | str) -> Model:
 
 
 def _shareable(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, without where on somebody's disk the photographs lay."""
+    """The recipe as plain values, without where on somebody's disk photographs and models lay."""
     values = json.loads(json.dumps(recipe.as_dict()))
+    values["estimation"]["start"] = Path(values["estimation"]["start"]).name
     values["photographs"]["folders"] = [Path(folder).name for folder in values["photographs"]["folders"]]
     return values
 

@@ -58,6 +58,7 @@ def test_overrides_and_folders_replace_what_the_file_says(tmp_path: Path) -> Non
             r"missing pretraining\.learning_rate",
         ),
         ("iterations: 5", "iterations: 0", "iterations must be at least 1, got 0"),
+        ("batch: 4", "batch: 4, onsets: {noise: [0.3, 0.2]}", r"onsets\.noise must be two ascending severities"),
         ("name: test", "name: [", "not a YAML file"),
     ],
 )

@@ -18,6 +18,7 @@ import unveil  # noqa: E402
 from unveil import training  # noqa: E402
 from unveil.errors import RecipeError  # noqa: E402
 from unveil.methods.abair.pretraining import Pretraining  # noqa: E402
+from unveil.training.run import part  # noqa: E402
 
 RECIPE = """
 name: toy
@@ -179,6 +180,26 @@ def test_a_run_stopped_before_its_calibration_makes_up_for_it(
     assert again == first
 
 
+def test_an_estimator_begins_with_another_ones_weights(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """A first learning rate of nearly nothing keeps them; the inputs that it did not have are at zero."""
+    start = finished / "model.safetensors"
+    plain = training.run(
+        recipe,
+        data=[photographs],
+        out=tmp_path,
+        phases=["estimate"],
+        overrides=[f"estimation.start={start}", "estimation.learning_rate=1.0e-12", "estimation.tones=14"],
+        threads=1,
+    )
+    before, after = (part(folder / "estimation" / "final.ckpt", "estimator.") for folder in (finished, plain))
+    width = before["hidden.weight"].shape[1]
+    torch.testing.assert_close(after["stem.weight"], before["stem.weight"], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(after["hidden.weight"][:, :width], before["hidden.weight"], atol=1e-3, rtol=1e-3)
+    assert after["hidden.weight"][:, width:].abs().max() < 1e-6
+
+
 def test_mistakes_are_typed(recipe: Path, photographs: Path, finished: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="unknown phase 'adapt:fog'"):
         training.run(recipe, data=[photographs], out=tmp_path, phases=["adapt:fog"])
@@ -188,6 +209,9 @@ def test_mistakes_are_typed(recipe: Path, photographs: Path, finished: Path, tmp
         training.run(recipe, data=[photographs], out=finished, resume=False)
     with pytest.raises(RecipeError, match="give folders of clean pictures"):
         training.run(recipe, data=[tmp_path], out=tmp_path / "run")
+    fewer = ["adapters={noise: {}}", f"estimation.start={finished / 'model.safetensors'}"]
+    with pytest.raises(RecipeError, match="tells noise, dark, clean apart, expected noise, clean"):
+        training.run(recipe, data=[photographs], out=tmp_path / "run", phases=["estimate"], overrides=fewer)
     with pytest.raises(RecipeError, match="is not a folder"):
         training.run(recipe, data=[tmp_path / "none"], out=tmp_path / "other")
 

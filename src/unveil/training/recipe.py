@@ -70,6 +70,8 @@ class EstimationStage(Stage):
     cut: float = 0.05
     clean_weight: float = 4.0
     training_crops: int = 2
+    start: str = ""
+    """A model file whose estimator, of the same classes, training begins with; fresh weights otherwise."""
     onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     crops: int = 4
     global_weight: float = 1.0

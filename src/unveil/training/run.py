@@ -145,8 +145,11 @@ class Run:
         seed = self.recipe.seed + 1 + len(DEGRADATIONS)
         torch.manual_seed(seed)
         classes = self.recipe.classes
+        estimator = Estimator(classes=len(classes), tones=stage.tones)
+        if stage.start:
+            _begin_with(estimator, Path(stage.start), classes)
         phase = Estimation(
-            Estimator(classes=len(classes), tones=stage.tones),
+            estimator,
             classes,
             composed=stage.composed,
             cut=stage.cut,
@@ -260,6 +263,22 @@ class Run:
 def fresh_adapter(network: nn.Module, stage: AdapterStage) -> AdapterFactors:
     """A new adapter in the form that the recipe asks for."""
     return AdapterFactors(network, rank=stage.rank, alpha=stage.alpha, mode=stage.mode, vectors=stage.vectors)
+
+
+def _begin_with(estimator: Estimator, path: Path, classes: tuple[str, ...]) -> None:
+    """Give a new estimator the weights of a model file's; inputs that the former did not have start at zero."""
+    from unveil import models
+
+    model = models.read(path)
+    found = model.card.estimator.classes if model.card.estimator else ()
+    if found != classes:
+        raise RecipeError(
+            f"estimation.start: {path} tells {', '.join(found) or 'nothing'} apart, expected {', '.join(classes)}"
+        )
+    for name, parameter in estimator.named_parameters():
+        former = torch.from_numpy(model.weights["estimate"][name].astype(np.float32))
+        grown = [0, parameter.shape[-1] - former.shape[-1]] if name == "hidden.weight" else [0, 0]
+        parameter.data.copy_(nn.functional.pad(former, grown))
 
 
 def part(path: Path, prefix: str) -> dict[str, Any]:

@@ -64,7 +64,10 @@ class Estimator(nn.Module):
 
     def embed(self, views: Tensor) -> Tensor:
         """The feature vector before the last layer: `B 3 S S` -> `B hidden`."""
-        smooth = F.avg_pool2d(F.pad(views, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        # A 3x3 mean; pooling takes several times as long on few channels.
+        padded = F.pad(views, (1, 1, 1, 1), mode="replicate")
+        across = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
+        smooth = (across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]) / 9
         detail = torch.tanh(DETAIL * (views - smooth))
         x = self.blocks(F.leaky_relu(self.stem(torch.cat((views - 0.5, detail), 1)), 0.1))
         flat = x.flatten(2)

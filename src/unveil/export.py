@@ -279,6 +279,9 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     estimator = Estimator(**config)
     estimator.load_state_dict(part(path, "estimator."))
     calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
+    # The card knows a temperature alone; a bias of the classes is as well one of the last layer.
+    with torch.no_grad():
+        estimator.head.bias += calibration["temperature"] * torch.tensor(calibration["bias"])
     card = EstimatorCard(
         name="abair",
         config=config,

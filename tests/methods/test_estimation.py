@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from unveil.methods.abair.estimation import Estimation  # noqa: E402
+from unveil.methods.abair.estimation import Estimation, fit_calibration  # noqa: E402
 from unveil.methods.abair.estimator import Estimator  # noqa: E402
 
 CLASSES = ("noise", "haze", "jpeg", "clean")
@@ -89,7 +89,7 @@ def test_samples_labelled_clean_are_looked_at_differently_but_hardly_harmed() ->
 
 
 def test_calibration_finds_the_temperature_of_overconfident_logits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logits that are twice as sure as they should be want a temperature of two."""
+    """Logits that are twice as sure as they should be want a temperature of two and hardly a bias."""
     tested = phase()
     torch.manual_seed(0)
     honest = torch.randn(1500, len(CLASSES))
@@ -97,7 +97,7 @@ def test_calibration_finds_the_temperature_of_overconfident_logits(monkeypatch: 
     order = iter(range(1500))
     seen: list[int] = []
 
-    def degraded(clean: torch.Tensor, composed: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def degraded(clean: torch.Tensor, *_: object) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(next(order))
         return clean, targets[seen[-1]][None]
 
@@ -106,4 +106,14 @@ def test_calibration_finds_the_temperature_of_overconfident_logits(monkeypatch: 
     photograph = np.zeros((8, 8, 3), np.uint8)
     tested.calibrate([photograph] * 1500, side=8, crops=1, global_weight=0.5)
     assert tested.temperature == pytest.approx(2.0, abs=0.2)
+    assert tested.bias.abs().max() < 0.15
     assert 0.3 < tested.accuracy < 0.9
+
+
+def test_calibration_finds_the_bias_against_a_class() -> None:
+    torch.manual_seed(0)
+    honest = torch.randn(4000, 3)
+    targets = torch.nn.functional.one_hot(torch.multinomial(honest.softmax(1), 1)[:, 0], 3).float()
+    temperature, bias = fit_calibration(honest + torch.tensor([1.0, 0.0, 0.0]), targets)
+    assert temperature == pytest.approx(1.0, abs=0.15)
+    assert float(bias[0] - bias[1:].mean()) == pytest.approx(-1.0, abs=0.2)

@@ -172,7 +172,8 @@ class Run:
         drawn = (photographs.pixels(int(i)) for _ in rounds for i in random.permutation(len(photographs)))
         pictures = islice((pixels for pixels in drawn if pixels is not None), stage.calibration)
         phase.calibrate(pictures, side=stage.side, crops=stage.crops, global_weight=stage.global_weight)
-        torch.save({"temperature": phase.temperature, "accuracy": phase.accuracy}, where / "calibration.pt")
+        found = {"temperature": phase.temperature, "bias": phase.bias.tolist(), "accuracy": phase.accuracy}
+        torch.save(found, where / "calibration.pt")
 
     def export(self) -> Path:
         """Write the model file of a finished run."""

@@ -21,6 +21,9 @@ from unveil.methods.phase import Phase, step_generator, to_unit
 from unveil.models.card import CLEAN
 from unveil.restoration import diagnosis
 
+HELD = 0.005
+"""How firmly the bias of the calibration is held to zero."""
+
 
 class Estimation(Phase):
     """Trains the estimator with cross entropy on whole little pictures, looked at as in use.
@@ -60,6 +63,7 @@ class Estimation(Phase):
         self.estimator = estimator
         self.classes = tuple(classes)
         self.temperature = 1.0
+        self.bias = torch.zeros(len(self.classes))
         self.accuracy = float("nan")
         self.composed, self.cut, self.crops, self.global_weight = composed, cut, crops, global_weight
         self.frequencies = torch.tensor([clean_weight if name == CLEAN else 1.0 for name in self.classes])
@@ -86,7 +90,7 @@ class Estimation(Phase):
         looked = quantise(look(clean, generator))
         cut, composed = (round(batch * share) for share in (self.cut, self.composed))
         parts = [self._cut(looked[:cut], generator)] if cut else []
-        parts.append(self._degraded(looked[cut:], composed, generator))
+        parts.append(self._degraded(looked[cut:], composed, generator, self.frequencies))
         return torch.cat([images for images, _ in parts]), torch.cat([target for _, target in parts])
 
     def views(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -96,10 +100,12 @@ class Estimation(Phase):
         native = [pictures[:, :, top : top + side, left : left + side] for top, left in places]
         return torch.cat([*native, F.avg_pool2d(pictures, 2)]).contiguous(memory_format=torch.channels_last)
 
-    def _degraded(self, clean: Tensor, composed: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _degraded(
+        self, clean: Tensor, composed: int, generator: torch.Generator, frequencies: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Two degradations for the first `composed` samples, in their natural order; one or none for the others."""
         batch = len(clean)
-        single = torch.multinomial(self.frequencies.expand(batch, -1), 1, generator=generator)
+        single = torch.multinomial(frequencies.expand(batch, -1), 1, generator=generator)
         spoiling = torch.tensor([float(name != CLEAN) for name in self.classes])
         double = torch.multinomial(spoiling.expand(batch, -1), 2, generator=generator)
         drawn = torch.where((torch.arange(batch) < composed)[:, None], double, single.expand(-1, 2))
@@ -136,30 +142,47 @@ class Estimation(Phase):
     def calibrate(
         self, photographs: Iterable[NDArray[np.uint8]], *, side: int, crops: int, global_weight: float
     ) -> None:
-        """Fit the temperature and measure the accuracy on whole photographs: sets `temperature` and `accuracy`.
+        """Fit and measure on whole photographs: sets `temperature`, `bias` and `accuracy`.
 
-        Each photograph (`H W 3`, clean) gets one degradation or none and is looked at as in use: several views, their
-        logits averaged. The temperature minimises the cross entropy over a grid fine enough for two digits.
+        Each photograph (`H W 3`, clean) gets one degradation or, as often as not, none, and is looked at as in use:
+        several views, their logits averaged. `softmax(averaged / temperature + bias)` then has the least cross entropy;
+        the bias is held small, for it must not learn the photographs.
         """
         self.eval()
         generator = step_generator(self.seed, self.iterations)
+        even = torch.tensor([float(len(self.onsets)) if name == CLEAN else 1.0 for name in self.classes])
         scores: list[Tensor] = []
         wanted: list[Tensor] = []
         for photograph in photographs:
             clean = torch.from_numpy(photograph).permute(2, 0, 1)[None].float().div_(255)
-            degraded, target = self._degraded(quantise(look(clean, generator)), 0, generator)
+            degraded, target = self._degraded(quantise(look(clean, generator)), 0, generator, even)
             seen = diagnosis.views(degraded[0].permute(1, 2, 0).numpy(), side=side, crops=crops)
             with torch.inference_mode():
                 logits = self.estimator(torch.from_numpy(seen)).float().numpy()
             scores.append(torch.from_numpy(diagnosis.average(logits, global_weight=global_weight)))
             wanted.append(target[0])
-        score, target = torch.stack(scores), torch.stack(wanted)
-        grid = torch.linspace(0.1, 3.0, 291, dtype=torch.float64)
-        losses = torch.stack([F.cross_entropy(score / temperature, target) for temperature in grid])
-        self.temperature = float(grid[losses.argmin()])
+        self.temperature, self.bias = fit_calibration(torch.stack(scores), torch.stack(wanted))
+        said, target = (torch.stack(scores) / self.temperature + self.bias).argmax(1), torch.stack(wanted)
         plain = target.amax(1) > 0.9
-        self.accuracy = float((score.argmax(1) == target.argmax(1))[plain].float().mean())
+        self.accuracy = float((said == target.argmax(1))[plain].float().mean())
 
     def _severity(self, name: str, count: int, generator: torch.Generator) -> Tensor:
         low, high = self.onsets[name][0] / 2, DEGRADATIONS[name].typical[1]
         return low + (high - low) * torch.rand(count, generator=generator) ** 1.5
+
+
+def fit_calibration(scores: Tensor, targets: Tensor) -> tuple[float, Tensor]:
+    """Temperature and bias for logits `N C` and targets `N C` that sum to 1, by Newton-like descent."""
+    scores, targets = scores.double(), targets.double()
+    logarithm = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(scores.shape[1], dtype=torch.float64, requires_grad=True)
+    descent = torch.optim.LBFGS([logarithm, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        descent.zero_grad()
+        value = F.cross_entropy(scores / logarithm.exp() + bias, targets) + HELD * bias.square().sum()
+        value.backward()
+        return value
+
+    descent.step(loss)
+    return float(logarithm.detach().exp()), bias.detach()

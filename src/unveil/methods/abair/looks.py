@@ -13,7 +13,7 @@ from torch import Tensor
 from unveil.degradations import Jpeg
 from unveil.degradations.base import normal, uniform
 
-SHARE = 0.4
+SHARE = 0.3
 """How often each single trait is changed."""
 GRAIN = 1.8 / 255
 CAREFUL = Jpeg.severity_of(88)

@@ -42,7 +42,7 @@ class Estimation(Phase):
         clean_weight: how much more often `clean` is drawn than a degradation.
         onsets: for each degradation, the severity up to which a picture counts as clean because its adapter would do
             harm, and the one from which it counts fully as degraded. Severities are drawn from half of the first one
-            on, the light ones more often. Without an entry: fully from the lowest typical severity.
+            on, half of them evenly in their logarithm. Without an entry: fully from the lowest typical severity.
         optimisation: arguments of `Phase`.
     """
 
@@ -168,7 +168,8 @@ class Estimation(Phase):
 
     def _severity(self, name: str, count: int, generator: torch.Generator) -> Tensor:
         low, high = self.onsets[name][0] / 2, DEGRADATIONS[name].typical[1]
-        return low + (high - low) * torch.rand(count, generator=generator) ** 1.5
+        drawn, is_even = torch.rand(2, count, generator=generator)
+        return torch.where(is_even < 0.5, low + (high - low) * drawn, low * (high / low) ** drawn)
 
 
 def fit_calibration(scores: Tensor, targets: Tensor) -> tuple[float, Tensor]:

@@ -167,7 +167,7 @@ class Estimation(Phase):
         self.accuracy = float((said == target.argmax(1))[plain].float().mean())
 
     def _severity(self, name: str, count: int, generator: torch.Generator) -> Tensor:
-        low, high = self.onsets[name][0] / 2, DEGRADATIONS[name].typical[1]
+        low, high = max(self.onsets[name][0] / 2, 1e-3), DEGRADATIONS[name].typical[1]
         drawn, is_even = torch.rand(2, count, generator=generator)
         return torch.where(is_even < 0.5, low + (high - low) * drawn, low * (high / low) ** drawn)
 

@@ -37,7 +37,7 @@ WEIGHTS_FILE = "weights.bin"
 
 def restoring_graph(network: nn.Module) -> bytes:
     """The role `restore`: `image` (batch, 3, m*rows, m*columns) -> `restored`, m being the network's size multiple."""
-    multiple = int(cast("networks.RestorationNetwork", network).size_multiple)
+    multiple = int(cast("networks.Network", network).size_multiple)
     side = multiple * max(2, -(-64 // multiple))
     dims = {
         0: torch.export.Dim("batch", min=1, max=1024),
@@ -183,7 +183,7 @@ def model_from_checkpoint(path: Path | str) -> Model:
     estimator = None
     if path.is_dir() and (path / "estimation" / "calibration.pt").exists():
         estimator, weights["estimate"], graphs["estimate"] = _estimator(path)
-    multiple = int(cast("networks.RestorationNetwork", network).size_multiple)
+    multiple = int(cast("networks.Network", network).size_multiple)
     card = Card(
         name=recipe.name,
         network={"name": name, "config": config},

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from unveil import networks  # noqa: E402
-from unveil.networks import RestorationNetwork  # noqa: E402
+from unveil.networks import Network  # noqa: E402
 
 SMALL: dict[str, dict[str, Any]] = {
     "fastnaf": {"width": 8, "encoder": [1, 1], "middle": 1, "decoder": [1, 1]},
@@ -31,7 +31,7 @@ def small(name: str, seed: int = 0) -> nn.Module:
 
 
 def sides(network: nn.Module) -> tuple[int, int]:
-    multiple = cast("RestorationNetwork", network).size_multiple
+    multiple = cast("Network", network).size_multiple
     return 2 * multiple, 3 * multiple
 
 
@@ -63,7 +63,7 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 def test_features_have_the_promised_width(name: str) -> None:
     network = small(name)
-    described = cast("RestorationNetwork", network)
+    described = cast("Network", network)
     image = torch.rand(1, 3, *sides(network))
     with torch.inference_mode():
         features = described.encode(image)
@@ -86,7 +86,7 @@ def test_graph_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
         list(weights), [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
     )
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    multiple = cast("RestorationNetwork", other).size_multiple
+    multiple = cast("Network", other).size_multiple
     for batch, rows, columns in ((1, 1, 1), (2, 2, 3), (1, 4, 2)):
         image = torch.rand(batch, 3, rows * multiple, columns * multiple)
         with torch.inference_mode():

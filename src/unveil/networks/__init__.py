@@ -1,54 +1,78 @@
-"""Restoration networks. `NETWORKS` is the one table of them; `build` makes one by name.
+"""Restoration networks. `NETWORKS` is the one table of them; `build` makes one by name, `from_state` from its weights.
 
-Every network is an `nn.Module` with
-
-- `forward(image: B 3 H W) -> B 3 H W`, 0..1, for sides that are multiples of `size_multiple`;
-- `encode(image) -> features` and `decode(features, image) -> restored`, so that `forward` is the two in turn and a
-  head (ABAIR's segmentation) can be attached to the features that feed the output convolution;
-- `features`: the channels of those features.
+Every restoration network is a `unveil.networks.base.Network`: `forward(image: B 3 H W) -> B 3 H W` for any size, split
+into `encode` and `decode` for a head in between. Explicit-prompt forms take `forward(image, prompt)`; encoders and
+classifiers give what their own docstrings say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Literal, TypeAlias, cast
 
-from torch import Tensor, nn
+from torch import nn
 
+from unveil.networks.base import Network, Published
+from unveil.networks.recognition import Recognition, from_state, recognise
 
-class RestorationNetwork(Protocol):
-    """What every network of this package offers beside being an `nn.Module`."""
+__all__ = ["NETWORKS", "Entry", "Network", "Recognition", "build", "from_state", "receptive_radius", "recognise"]
 
-    size_multiple: int
-    features: int
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, features: Tensor, image: Tensor) -> Tensor: ...
-
-    def __call__(self, image: Tensor) -> Tensor: ...
+Form: TypeAlias = Literal["plain", "explicit", "adaptive", "guided", "encoder", "classifier"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the table: where the class is, what it was published as, what it is for."""
+    """One line of the table.
+
+    Attributes:
+        location: module and class.
+        marks: official tensor names that all states of this network have, and that together tell it from others.
+        size_multiple: of the published build; a built network's own attribute is what counts.
+        paper: where it was published.
+        purpose: what it is for.
+        form: `plain`, `explicit` and `adaptive` (MiOIR's prompts), `guided` (ConStyle), `encoder`, `classifier`.
+    """
 
     location: str
+    marks: tuple[str, ...]
+    size_multiple: int
     paper: str
     purpose: str
+    form: Form = "plain"
 
-    def load(self) -> Callable[..., nn.Module]:
+    @property
+    def restores(self) -> bool:
+        """Whether the network gives pictures."""
+        return self.form not in ("encoder", "classifier")
+
+    def load(self) -> type[Published]:
         module, name = self.location.split(":")
-        return cast("Callable[..., nn.Module]", getattr(import_module(module), name))
+        return cast("type[Published]", getattr(import_module(module), name))
 
 
 NETWORKS: dict[str, Entry] = {
     "fastnaf": Entry(
-        "unveil.networks.fastnaf:FastNAF", "ours, after NAFNet (ECCV 2022)", "the shipped base: fast on CPUs"
+        "unveil.networks.fastnaf:FastNAF",
+        ("intro.weight", "ending.weight", "middle_blks.0.conv1.weight"),
+        16,
+        "ours, after NAFNet (ECCV 2022)",
+        "the shipped base: fast on CPUs",
     ),
-    "abair": Entry("unveil.networks.abair:build", "ABAIR (arXiv 2411.18412)", "the paper's baseline, in four presets"),
+    "abair": Entry(
+        "unveil.networks.abair:ABAIRBaseline",
+        ("patch_embed.proj.weight", "prompt3.prompt.prompt_param", "prompt3.fusion.channel_attn.temperature"),
+        64,
+        "ABAIR (arXiv 2411.18412)",
+        "the paper's baseline, in four presets",
+    ),
+    "restormer": Entry(
+        "unveil.networks.restormer:Restormer",
+        ("patch_embed.proj.weight", "latent.0.attn.temperature", "output.weight"),
+        8,
+        "Restormer (CVPR 2022)",
+        "the common Transformer baseline; backbone of MiOIR, plain network of ConStyle",
+    ),
 }
 
 
@@ -60,7 +84,7 @@ def build(name: str, **config: Any) -> nn.Module:
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; known: {', '.join(NETWORKS)}")
-    return NETWORKS[name].load()(**config)
+    return NETWORKS[name].load().build(**config)
 
 
 def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 1e-3) -> int:
@@ -71,7 +95,7 @@ def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 
     """
     import torch
 
-    multiple = int(cast("RestorationNetwork", network).size_multiple)
+    multiple = cast("Network", network).size_multiple
     side = side // multiple * multiple
     device = next(network.parameters()).device
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)

@@ -73,6 +73,43 @@ NETWORKS: dict[str, Entry] = {
         "Restormer (CVPR 2022)",
         "the common Transformer baseline; backbone of MiOIR, plain network of ConStyle",
     ),
+    "constyle": Entry(
+        "unveil.methods.constyle.encoder:ConStyle",
+        ("encoder_q.stage4.1.0.weight", "encoder_q.mlp2.0.weight"),
+        8,
+        "ConStyle (arXiv 2402.15784)",
+        "the encoder that guides a U-Net",
+        "encoder",
+    ),
+    "constyle-v2": Entry(
+        "unveil.methods.constyle.encoder:ConStyleV2",
+        ("encoder_q.stage4.1.0.weight", "encoder_q.classifier.3.weight"),
+        8,
+        "ConStyle v2 (arXiv 2406.18242)",
+        "the encoder as it is pre-trained, with its class head",
+        "encoder",
+    ),
+    "srresnet": Entry(
+        "unveil.networks.srresnet:SRResNet",
+        ("conv_first.weight", "body.0.conv1.weight", "conv_hr.weight", "conv_last.weight"),
+        1,
+        "SRResNet (CVPR 2017) at scale 1, as MiOIR has it (arXiv 2401.03379)",
+        "the smallest backbone of MiOIR",
+    ),
+    "promptir": Entry(
+        "unveil.networks.promptir:PromptIR",
+        ("patch_embed.proj.weight", "prompt3.prompt_param", "noise_level3.attn.temperature"),
+        8,
+        "PromptIR (NeurIPS 2023)",
+        "Restormer with learned prompts; a baseline of MiOIR and ABAIR",
+    ),
+    "xrestormer": Entry(
+        "unveil.networks.xrestormer:XRestormer",
+        ("patch_embed.proj.weight", "latent.0.spatial_attn.rel_pos_emb.rel_height", "output.weight"),
+        64,
+        "X-Restormer (ECCV 2024)",
+        "Restormer with spatial attention; the shape of ABAIR's baseline",
+    ),
 }
 
 

@@ -67,23 +67,33 @@ class PatchEmbedding(nn.Module):
         return self.proj(image)
 
 
+def halve(before: int, after: int) -> nn.Sequential:
+    """Halve the resolution: conv 3x3 to a quarter of the channels, then pixel-unshuffle."""
+    return nn.Sequential(nn.Conv2d(before, after // 4, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+
+
+def double(before: int, after: int) -> nn.Sequential:
+    """Double the resolution: conv 3x3 to four times the channels, then pixel-shuffle."""
+    return nn.Sequential(nn.Conv2d(before, 4 * after, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+
 class Downsample(nn.Module):
-    """Halve the resolution and double the channels: conv 3x3 to `channels // 2`, then pixel-unshuffle (Restormer)."""
+    """Halve the resolution and double the channels (Restormer)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+        self.body = halve(channels, 2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
 
 
 class Upsample(nn.Module):
-    """Double the resolution and halve the channels: conv 3x3 to `2 * channels`, then pixel-shuffle (Restormer)."""
+    """Double the resolution and halve the channels (Restormer)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(channels, channels * 2, 3, padding=1, bias=False), nn.PixelShuffle(2))
+        self.body = double(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)

@@ -1,18 +1,11 @@
-"""Networks to weightless ONNX graphs, and runs to model files.
-
-A graph names every weight of its network but holds none: the weights come from the model file when a session is
-opened, so that one graph serves every blend of adapters.
-"""
+"""What a training run has finished, as a model file; a model and a blend, as one ONNX file."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,139 +13,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 import unveil
-from unveil import models, networks
+from unveil import graphs, models, networks
 from unveil.degradations import DEGRADATIONS
-from unveil.errors import InvalidRequest, RecipeError
+from unveil.errors import RecipeError
 from unveil.methods.abair.estimator import Estimator
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.training.recipe import Recipe
 from unveil.training.run import fresh_adapter, part
 
-if TYPE_CHECKING:
-    import onnx
 
-OPSET = 18
-WEIGHTS_FILE = "weights.bin"
-
-
-def restoring_graph(network: nn.Module) -> bytes:
-    """The role `restore`: `image` (batch, 3, m*rows, m*columns) -> `restored`, m being the network's size multiple."""
-    multiple = int(cast("networks.Network", network).size_multiple)
-    side = multiple * max(2, -(-64 // multiple))
-    dims = {
-        0: torch.export.Dim("batch", min=1, max=1024),
-        2: multiple * torch.export.Dim("rows", min=1, max=65536 // multiple),
-        3: multiple * torch.export.Dim("columns", min=1, max=65536 // multiple),
-    }
-    example = torch.rand(2, 3, side, side + multiple)
-    return weightless_graph(network, example, inputs=["image"], outputs=["restored"], dims=dims)
-
-
-def estimating_graph(estimator: nn.Module, side: int) -> bytes:
-    """The role `estimate`: `views` (batch, 3, side, side) -> `logits` (batch, classes)."""
-    dims = {0: torch.export.Dim("batch", min=1, max=1024)}
-    return weightless_graph(estimator, torch.rand(2, 3, side, side), inputs=["views"], outputs=["logits"], dims=dims)
-
-
-def weightless_graph(
-    network: nn.Module, example: torch.Tensor, *, inputs: list[str], outputs: list[str], dims: Mapping[int, Any]
-) -> bytes:
-    """Export a network of one input as an ONNX graph whose weights are external and absent.
-
-    Raises:
-        InvalidRequest: the exporter lost a weight (folded it into a constant), so a blend could not reach it.
-    """
-    from onnxscript import optimizer
-
-    was_training = network.training
-    network.eval()
-    with _silence(), torch.no_grad():
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            optimize=False,
-            opset_version=OPSET,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=(dict(dims),),
-            verbose=False,
-        )
-        assert program is not None
-        network.train(was_training)
-        proto = program.model_proto
-        names = set(network.state_dict())
-        weights = [tensor for tensor in proto.graph.initializer if tensor.name in names]
-        _as_inputs(proto, weights)
-        proto = cast("onnx.ModelProto", optimizer.optimize(proto))
-    _as_external(proto, weights)
-    _strip(proto)
-    used = {name for node in proto.graph.node for name in node.input}
-    lost = sorted(names - {tensor.name for tensor in weights} | {w.name for w in weights if w.name not in used})
-    if lost:
-        raise InvalidRequest(f"the exported graph does not use the weights {', '.join(lost[:5])} ({len(lost)} in all)")
-    return proto.SerializeToString()
-
-
-def _as_inputs(proto: onnx.ModelProto, weights: list[onnx.TensorProto]) -> None:
-    """Turn weights into graph inputs, so that the optimiser cannot fold them away."""
-    from onnx import helper
-
-    for tensor in weights:
-        proto.graph.initializer.remove(tensor)
-        proto.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
-
-
-def _as_external(proto: onnx.ModelProto, weights: list[onnx.TensorProto]) -> None:
-    """Turn those inputs back into initialisers whose data lie elsewhere."""
-    from onnx import TensorProto
-
-    names = {tensor.name for tensor in weights}
-    kept = [value for value in proto.graph.input if value.name not in names]
-    del proto.graph.input[:]
-    proto.graph.input.extend(kept)
-    offset = 0
-    for tensor in weights:
-        length = 4 * int(np.prod(tensor.dims, dtype=np.int64))
-        external = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        external.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", WEIGHTS_FILE), ("offset", str(offset)), ("length", str(length))):
-            external.external_data.add(key=key, value=value)
-        proto.graph.initializer.append(external)
-        offset += length
-
-
-def _strip(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter leaves for debugging: it is many times larger than the graph."""
-    del proto.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    del proto.graph.value_info[:]
-    proto.doc_string = proto.graph.doc_string = ""
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in [*proto.graph.input, *proto.graph.output, *proto.graph.initializer]:
-        del value.metadata_props[:]
-        value.doc_string = ""
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The exporter warns about its own insides; nothing there is for a user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def arrays(module: nn.Module, *, half: bool = True) -> dict[str, NDArray[Any]]:
-    """The weights of a module as arrays, float16 unless that would overflow or `half` is off."""
-    return {name: _array(value, half=half) for name, value in module.state_dict().items()}
+def arrays(module: nn.Module, names: Collection[str], *, half: bool = True) -> dict[str, NDArray[Any]]:
+    """Weights of a module as arrays, float16 unless that would overflow or `half` is off."""
+    state = module.state_dict()
+    return {name: _array(state[name], half=half) for name in names}
 
 
 def _array(value: torch.Tensor, *, half: bool) -> NDArray[Any]:
@@ -176,13 +49,14 @@ def model_from_checkpoint(path: Path | str) -> Model:
     network = networks.build(name, **config)
     network.load_state_dict(part(base, "network."))
     network.eval()
-    weights = {"restore": arrays(network)}
-    graphs = {"restore": restoring_graph(network)}
+    graph = graphs.restoring(network)
+    weights = {"restore": arrays(network, graph.weights)}
+    traced = {"restore": graph.data}
     checksum = models.base_checksum(weights["restore"])
     adapters = _adapters(path, recipe, network, checksum) if path.is_dir() else {}
     estimator = None
     if path.is_dir() and (path / "estimation" / "calibration.pt").exists():
-        estimator, weights["estimate"], graphs["estimate"] = _estimator(path)
+        estimator, weights["estimate"], traced["estimate"] = _estimator(path)
     multiple = int(cast("networks.Network", network).size_multiple)
     card = Card(
         name=recipe.name,
@@ -210,7 +84,7 @@ def model_from_checkpoint(path: Path | str) -> Model:
         code_version=unveil.__version__,
         recipe=_shareable(recipe),
     )
-    return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=graphs, tables={})
+    return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=traced, tables={})
 
 
 def _shareable(recipe: Recipe) -> dict[str, Any]:
@@ -287,7 +161,8 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
         temperature=float(calibration["temperature"]),
         clean_threshold=stage.clean_threshold,
     )
-    return card, arrays(estimator), estimating_graph(estimator, stage.side)
+    graph = graphs.estimating(estimator, stage.side)
+    return card, arrays(estimator, graph.weights), graph.data
 
 
 def _halo(network: nn.Module, multiple: int) -> int:

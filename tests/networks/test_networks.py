@@ -17,6 +17,9 @@ from unveil.networks import Network  # noqa: E402
 SMALL: dict[str, dict[str, Any]] = {
     "fastnaf": {"width": 8, "encoder": [1, 1], "middle": 1, "decoder": [1, 1]},
     "abair": {"preset": "tiny", "dim": 8, "blocks": (1, 0, 0, 0), "refinement": 0},
+    "srresnet": {"dim": 8, "blocks": 2},
+    "promptir": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "prompt_dims": (4, 4, 8), "prompt_sizes": (8, 4, 4)},
+    "xrestormer": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "dim_head": 4},
 }
 
 
@@ -76,9 +79,9 @@ def test_graph_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
     pytest.importorskip("onnx")
     import onnxruntime
 
-    from unveil import export
+    from unveil import graphs
 
-    graph = export.restoring_graph(small(name))
+    graph = graphs.restoring(small(name)).data
     other = small(name, seed=1)
     weights = {key: value.numpy() for key, value in other.state_dict().items()}
     options = onnxruntime.SessionOptions()

@@ -271,15 +271,21 @@ class Prompt(nn.Module):
         return self.conv3x3(F.interpolate(prompt, x.shape[-2:], mode="bilinear"))
 
 
-def gate(x: Tensor) -> Tensor:
-    """Multiply the first half of the channels by the second: `B 2C H W` -> `B C H W` (NAFNet's simple gate)."""
+def split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Split an axis of even length in the middle."""
     if torch.is_grad_enabled():
         # Its gradient is one concatenation; that of two slices fills two maps with zeros first, a tenth of a step.
-        first, second = x.chunk(2, 1)
-        return first * second
+        first, second = x.chunk(2, dim)
+        return first, second
     # In an ONNX graph, `chunk` becomes a slow sequence.
-    half = x.shape[1] // 2
-    return x[:, :half] * x[:, half:]
+    half = x.shape[dim] // 2
+    return x.narrow(dim, 0, half), x.narrow(dim, half, half)
+
+
+def gate(x: Tensor) -> Tensor:
+    """Multiply the first half of the channels by the second: `B 2C H W` -> `B C H W` (NAFNet's simple gate)."""
+    first, second = split(x, 1)
+    return first * second
 
 
 class GlobalMean(nn.Module):

@@ -110,6 +110,55 @@ NETWORKS: dict[str, Entry] = {
         "X-Restormer (ECCV 2024)",
         "Restormer with spatial attention; the shape of ABAIR's baseline",
     ),
+    "swinir": Entry(
+        "unveil.networks.swinir:SwinIR",
+        (
+            "conv_first.weight",
+            "layers.0.residual_group.blocks.0.attn.relative_position_bias_table",
+            "conv_before_upsample.0.weight",
+        ),
+        8,
+        "SwinIR (ICCV 2021 workshops) at scale 1, as MiOIR has it (arXiv 2401.03379)",
+        "attention in windows at full resolution; backbone of MiOIR",
+    ),
+    "nafnet": Entry(
+        "unveil.networks.nafnet:NAFNet",
+        ("intro.weight", "ending.weight", "encoders.0.0.sca.1.weight"),
+        16,
+        "NAFNet (ECCV 2022)",
+        "a strong network without attention over pixels; plain network of ConStyle",
+    ),
+    "conv": Entry(
+        "unveil.networks.conv:Conv",
+        ("Preprocess_Module.1.weight", "Process_Module_l1.0.0.weight", "down1.0.weight"),
+        8,
+        "ConStyle v2 (arXiv 2406.18242)",
+        "a vanilla CNN; plain network of ConStyle",
+    ),
+    "constyle-conv": Entry(
+        "unveil.methods.constyle.backbones:ConStyleConv",
+        ("ConStyle.encoder_q.mlp2.0.weight", "Process_Module_l1.0.1.weight", "UC3.down.weight"),
+        8,
+        "ConStyle v2 (arXiv 2406.18242)",
+        "the vanilla CNN, guided by ConStyle",
+        "guided",
+    ),
+    "constyle-restormer": Entry(
+        "unveil.methods.constyle.backbones:ConStyleRestormer",
+        ("ConStyle.encoder_q.mlp2.0.weight", "Process_Module_l1.0.attn.temperature", "UC3.down.weight"),
+        8,
+        "ConStyle (arXiv 2402.15784)",
+        "Restormer, guided by ConStyle",
+        "guided",
+    ),
+    "constyle-nafnet": Entry(
+        "unveil.methods.constyle.backbones:ConStyleNAFNet",
+        ("ConStyle.encoder_q.mlp2.0.weight", "Process_Module_l1.0.sca.1.weight", "UC3.down.weight"),
+        8,
+        "ConStyle (arXiv 2402.15784)",
+        "NAFNet, guided by ConStyle",
+        "guided",
+    ),
 }
 
 

@@ -25,11 +25,11 @@ class Down(nn.Module):
 
     def __init__(self, channels: int, seen: int, added: int, activation: nn.Module) -> None:
         super().__init__()
-        self.halve = halve(channels, channels)
+        self.shrink = halve(channels, channels)
         self.affine = nn.Sequential(nn.Conv2d(seen, added, 1, bias=False), activation)
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        return torch.cat((self.halve(x), self.affine(seen)), 1)
+        return torch.cat((self.shrink(x), self.affine(seen)), 1)
 
 
 class Up(nn.Module):
@@ -40,11 +40,11 @@ class Up(nn.Module):
 
     def __init__(self, channels: int, skip: int, out: int) -> None:
         super().__init__()
-        self.double = double(channels, channels)
+        self.grow = double(channels, channels)
         self.mix = nn.Conv2d(channels + skip, out, 1, bias=False)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.mix(torch.cat((self.double(x), skip), 1))
+        return self.mix(torch.cat((self.grow(x), skip), 1))
 
 
 class Guided(CodedNetwork):
@@ -65,7 +65,7 @@ class Guided(CodedNetwork):
         (r"^AffineTransform0\.", "down1.affine."),
         (r"^AffineTransform1\.", "down2.affine."),
         (r"^AffineTransform2\.", "down3.affine."),
-        (r"^DC(\d)\.down\.", r"down\1.halve."),
+        (r"^DC(\d)\.down\.", r"down\1.shrink."),
         (r"^mlp\.0\.", "gate."),
         (r"^local_fusion\.", "fusion."),
     )
@@ -103,3 +103,67 @@ class Guided(CodedNetwork):
     def forward(self, image: Tensor) -> Tensor:
         # As a plain network, so that the maps, which code and picture both need, are computed once.
         return Network.forward(self, image)
+
+
+class GuidedUNet(Guided):
+    """The guided U-Net around any blocks: what goes on at a level is given, the rest is fixed.
+
+    Args:
+        dim: channels at full resolution.
+        activation: as in `Guided`.
+        preprocess: `B 3 H W` -> `B dim H W`.
+        process: makes the module of a level for a number of channels; levels are `left1` to `left3` on the way down,
+            `bottom`, and `right3` to `right1` on the way up.
+        refinement: what follows the last level, at `2 * dim` channels.
+        output: the output convolution.
+    """
+
+    renaming = (
+        (r"^Preprocess_Module\.", "preprocess."),
+        (r"^Process_Module_bottom\.", "bottom."),
+        (r"^Process_Module_l", "left"),
+        (r"^Process_Module_r", "right"),
+        (r"^UC(\d)\.up\.", r"up\1.grow."),
+        (r"^UC(\d)\.down\.", r"up\1.mix."),
+        (r"^Finetune_Module\.\d+\.weight$", "output.weight"),
+        (r"^Finetune_Module\.", "refinement."),
+        *Guided.renaming,
+    )
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        activation: Callable[[int], nn.Module],
+        preprocess: nn.Module,
+        process: Callable[[str, int], nn.Module],
+        refinement: nn.Module,
+        output: nn.Module,
+    ) -> None:
+        super().__init__(dim, activation=activation)
+        self.preprocess = preprocess
+        self.left1 = process("left1", dim)
+        self.left2 = process("left2", 2 * dim)
+        self.left3 = process("left3", 3 * dim)
+        self.bottom = process("bottom", 4 * dim)
+        self.up3 = Up(3 * dim, 3 * dim, 4 * dim)
+        self.right3 = process("right3", 4 * dim)
+        self.up2 = Up(4 * dim, 2 * dim, 3 * dim)
+        self.right2 = process("right2", 3 * dim)
+        self.up1 = Up(3 * dim, dim, 2 * dim)
+        self.right1 = process("right1", 2 * dim)
+        self.refinement = refinement
+        self.output = output
+
+    def steer(self, image: Tensor, maps: Sequence[Tensor], query: Tensor) -> Tensor:
+        one = self.left1(self.preprocess(image))
+        two = self.left2(self.down1(one, maps[0]))
+        three = self.left3(self.down2(two, maps[1]))
+        x = self.fuse(self.bottom(self.down3(three, maps[2])), query)
+        x = self.right3(self.up3(x, three))
+        x = self.right2(self.up2(x, two))
+        x = self.right1(self.up1(x, one))
+        return self.refinement(x)
+
+    def decode(self, features: Tensor, image: Tensor) -> Tensor:
+        return self.output(features) + image

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unveil.networks.base import Modulation, Shapes, leave
+from unveil.networks.base import Shapes
 from unveil.networks.layers import Prompt, XBlock
-from unveil.networks.restormer import HEADS, FourLevels, read_factor, read_levels
+from unveil.networks.promptir import PROMPT_DIMS, PROMPT_SIZES, PromptedLevels
+from unveil.networks.restormer import HEADS, read_factor, read_levels
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -44,7 +45,7 @@ class PromptStage(nn.Module):
         return self.reduce(self.fusion(torch.cat((x, self.prompt(x)), 1)))
 
 
-class ABAIRBaseline(FourLevels):
+class ABAIRBaseline(PromptedLevels):
     """The baseline network of ABAIR.
 
     Args:
@@ -70,8 +71,8 @@ class ABAIRBaseline(FourLevels):
         refinement: int = 4,
         factor: float = 2.66,
         dim_head: int = 16,
-        prompt_dims: Sequence[int] = (64, 128, 320),
-        prompt_sizes: Sequence[int] = (64, 32, 16),
+        prompt_dims: Sequence[int] = PROMPT_DIMS,
+        prompt_sizes: Sequence[int] = PROMPT_SIZES,
         spatial: bool = True,
         spatial_fusion: bool = True,
     ) -> None:
@@ -81,16 +82,11 @@ class ABAIRBaseline(FourLevels):
             blocks,
             refinement,
             block=lambda level, width: XBlock(width, HEADS[level], spatial=spatial, **shape),
-            latent_out=4 * dim,
         )
-
-        def stage(number: int, channels: int, out: int) -> PromptStage:
-            fusion = XBlock(channels + prompt_dims[number], HEADS[2], spatial=spatial and spatial_fusion, **shape)
-            return PromptStage(channels, out, prompt_dims[number], prompt_sizes[number], fusion)
-
-        self.prompt3 = stage(2, 8 * dim, 4 * dim)
-        self.prompt2 = stage(1, 4 * dim, 4 * dim)
-        self.prompt1 = stage(0, 2 * dim, 2 * dim)
+        for number, (channels, out) in self.stage_widths.items():
+            prompt_dim, prompt_size = prompt_dims[number - 1], prompt_sizes[number - 1]
+            fusion = XBlock(channels + prompt_dim, HEADS[2], spatial=spatial and spatial_fusion, **shape)
+            self.add_module(f"prompt{number}", PromptStage(channels, out, prompt_dim, prompt_size, fusion))
 
     @classmethod
     def build(cls, *, preset: str = "full", **changes: Any) -> ABAIRBaseline:
@@ -118,12 +114,5 @@ class ABAIRBaseline(FourLevels):
             "spatial_fusion": any(".fusion.spatial_attn." in name for name in shapes),
         }
 
-    def encode(self, image: Tensor, modulate: Modulation = leave) -> Tensor:
-        """Features that feed the output convolution: `B 3 H W` -> `B 2*dim H W`."""
-        stages = {"latent": self.prompt3, "decoder_level3": self.prompt2, "decoder_level2": self.prompt1}
-
-        def prompted(site: str, x: Tensor) -> Tensor:
-            x = modulate(site, x)
-            return stages[site](x) if site in stages else x
-
-        return super().encode(image, prompted)
+    def stage(self, number: int, x: Tensor) -> Tensor:
+        return self.get_submodule(f"prompt{number}")(x)

@@ -19,7 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "abair": {"preset": "tiny", "dim": 8, "blocks": (1, 0, 0, 0), "refinement": 0},
     "srresnet": {"dim": 8, "blocks": 2},
     "promptir": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "prompt_dims": (4, 4, 8), "prompt_sizes": (8, 4, 4)},
-    "xrestormer": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "dim_head": 4},
+    "xrestormer": {"dim": 8, "blocks": (1, 0, 0, 1), "refinement": 0, "dim_head": 4},
     "swinir": {"dim": 12, "depths": (2, 1), "heads": (2, 3), "features": 8},
     "nafnet": {"width": 8, "encoder": [1, 1], "middle": 1, "decoder": [1, 1]},
     "conv": {"dim": 8},

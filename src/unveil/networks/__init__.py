@@ -159,6 +159,13 @@ NETWORKS: dict[str, Entry] = {
         "NAFNet, guided by ConStyle",
         "guided",
     ),
+    "maxim": Entry(
+        "unveil.networks.maxim:Maxim",
+        ("stage_0_input_conv_0.weight", "stage_0_global_block_0.input_proj.weight", "stage_0_output_conv_0.weight"),
+        64,
+        "MAXIM (CVPR 2022), with one stage",
+        "gated MLPs along blocks and grids; plain network of ConStyle",
+    ),
 }
 
 

@@ -166,6 +166,13 @@ NETWORKS: dict[str, Entry] = {
         "MAXIM (CVPR 2022), with one stage",
         "gated MLPs along blocks and grids; plain network of ConStyle",
     ),
+    "uformer": Entry(
+        "unveil.networks.uformer:Uformer",
+        ("input_proj.proj.0.weight", "conv.blocks.0.attn.qkv.to_q.weight", "dowsample_0.conv.0.weight"),
+        128,
+        "Uformer (CVPR 2022)",
+        "attention in windows in a U-Net; backbone of MiOIR, plain network of ConStyle",
+    ),
 }
 
 

@@ -48,7 +48,7 @@ def torch_toy(monkeypatch):
             return self.head(torch.stack((views.mean((1, 2, 3)), difference.mean((1, 2, 3))), 1))
 
     build = {"toy": Toy}
-    networks = SimpleNamespace(NETWORKS=build, build=lambda name, **config: build[name](**config))
+    networks = SimpleNamespace(NETWORKS={}, build=lambda name, **config: build[name](**config))
     monkeypatch.setitem(sys.modules, "unveil.networks", networks)
     monkeypatch.setitem(sys.modules, "unveil.methods.abair.estimator", SimpleNamespace(Estimator=Estimator))
 

@@ -227,7 +227,7 @@ def _check_prompts(model: Model) -> None:
     if table is None or table.ndim != 3 or len(table) != len(card.prompts):
         found = "none" if table is None else f"one of shape {table.shape}"
         raise InvalidModel(
-            f"its card names {len(card.prompts)} prompts, so it needs 'tables/{PROMPTS}' of as many rows; found {found}."
+            f"its card names {len(card.prompts)} prompts, which 'tables/{PROMPTS}' must have as rows; found {found}."
         )
     if table.dtype.name not in ("float16", "float32") or not np.isfinite(table).all():
         raise InvalidModel(f"'tables/{PROMPTS}' is {table.dtype} or not finite everywhere, expected float32.")

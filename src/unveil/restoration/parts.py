@@ -1,7 +1,7 @@
 """What is said of a whole picture at native resolution: the mean of what its parts say, each weighing its area.
 
-For a network that ends in a mean over all pixels (codes, logits that are linear in such a mean) this is what it would say
-of the picture in one piece, but for the few pixels where parts meet.
+For a network that ends in a mean over all pixels (codes, logits that are linear in such a mean) this is what it would
+say of the picture in one piece, but for the few pixels where parts meet.
 """
 
 from __future__ import annotations

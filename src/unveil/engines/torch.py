@@ -71,7 +71,7 @@ class TorchEngine:
         except Exception as error:
             raise EngineError(f"{label}: PyTorch cannot build its network ({error}).") from error
         # One module serves several roles: what this role does not use may lie with another one, or nowhere.
-        shared = [model.weights.get(other, {}) for other in CODED if role in CODED]
+        shared = [model.weights.get(other, {}) for other in CODED if role in CODED and other != role]
         arrays = {name: array for named in (*shared, weights) for name, array in named.items()}
         state = {name: torch.from_numpy(np.array(array, dtype=np.float32)) for name, array in arrays.items()}
         idle = tuple(getattr(module, "idle", tuple)())

@@ -49,10 +49,10 @@ class AdapterCard:
 class EstimatorCard:
     """How the estimator looks at a picture: `crops` crops of `side` x `side` pixels and one view of the whole picture.
 
-    An estimator of side 0 looks at the whole picture as it is, whatever its size, and `crops` is 0. `classes` are in the
-    order of the logits; the last one may be `clean`. Logits are averaged, the view of the whole picture weighing
-    `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose probability of `clean`
-    reaches `clean_threshold` is left untouched.
+    An estimator of side 0 looks at the whole picture as it is, whatever its size, and `crops` is 0. `classes` are in
+    the order of the logits; the last one may be `clean`. Logits are averaged, the view of the whole picture weighing
+    `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose probability of
+    `clean` reaches `clean_threshold` is left untouched.
     """
 
     name: str
@@ -87,8 +87,8 @@ class EstimatorCard:
 class Card:
     """Everything about a model that is not an array. `network` has the keys `name` and `config`.
 
-    `codes` are inputs of the restoring network beside the image, computed once per picture. With `prompts`, the names of
-    the rows of the table `prompts`, they come from a prompt; otherwise from the picture.
+    `codes` are inputs of the restoring network beside the image, computed once per picture. With `prompts`, the names
+    of the rows of the table `prompts`, they come from a prompt; otherwise from the picture.
     """
 
     name: str

@@ -18,7 +18,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "fastnaf": {"width": 8, "encoder": [1, 1], "middle": 1, "decoder": [1, 1]},
     "abair": {"preset": "tiny", "dim": 8, "blocks": (1, 0, 0, 0), "refinement": 0},
     "srresnet": {"dim": 8, "blocks": 2},
-    "promptir": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1, "prompt_dims": (4, 4, 8), "prompt_sizes": (8, 4, 4)},
+    "promptir": {
+        "dim": 8,
+        "blocks": (1, 1, 1, 1),
+        "refinement": 1,
+        "prompt_dims": (4, 4, 8),
+        "prompt_sizes": (8, 4, 4),
+    },
     "xrestormer": {"dim": 8, "blocks": (1, 0, 0, 1), "refinement": 0, "dim_head": 4},
     "swinir": {"dim": 12, "depths": (2, 1), "heads": (2, 3), "features": 8},
     "nafnet": {"width": 8, "encoder": [1, 1], "middle": 1, "decoder": [1, 1]},
@@ -28,6 +34,16 @@ SMALL: dict[str, dict[str, Any]] = {
     "constyle-conv": {"dim": 8},
     "constyle-restormer": {"dim": 8, "left": [1, 1, 1], "bottom": 1, "right": [1, 1, 1], "refinement": 1},
     "constyle-nafnet": {"dim": 8, "left": [1, 1, 1], "bottom": 1, "right": [1, 1, 1]},
+    "uformer": {"dim": 4, "depths": (2, 1, 1, 1, 2, 1, 1, 1, 2), "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2)},
+    "srresnet-ep": {"dim": 8, "blocks": 2},
+    "srresnet-ap": {"dim": 8, "blocks": 2},
+    "swinir-ep": {"dim": 12, "depths": (2, 1), "heads": (2, 3), "features": 8},
+    "swinir-ap": {"dim": 12, "depths": (2, 1), "heads": (2, 3), "features": 8},
+    "restormer-ep": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
+    "restormer-ap": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
+    "uformer-ep": {"dim": 4, "depths": (1, 1, 1, 1, 2, 1, 1, 1, 2), "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2)},
+    "uformer-ap": {"dim": 4, "depths": (1, 1, 1, 1, 2, 1, 1, 1, 2), "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2)},
+    "mioir-classifier": {"dim": 16, "out": 8},
 }
 
 

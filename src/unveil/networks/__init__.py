@@ -8,12 +8,13 @@ classifiers give what their own docstrings say.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal, TypeAlias, cast
 
 from torch import nn
 
-from unveil.networks.base import Network, Published
+from unveil.networks.base import CodedNetwork, Network, Published
 from unveil.networks.recognition import Recognition, from_state, recognise
 
 __all__ = ["NETWORKS", "Entry", "Network", "Recognition", "build", "from_state", "receptive_radius", "recognise"]
@@ -173,6 +174,78 @@ NETWORKS: dict[str, Entry] = {
         "Uformer (CVPR 2022)",
         "attention in windows in a U-Net; backbone of MiOIR, plain network of ConStyle",
     ),
+    "srresnet-ep": Entry(
+        "unveil.methods.mioir.prompted:SRResNetEP",
+        ("F_ext_net.conv1.weight", "body1.0.conv1.weight", "prompt_scalehr.weight"),
+        1,
+        "MiOIR (arXiv 2401.03379)",
+        "SRResNet under explicit prompts",
+        "explicit",
+    ),
+    "srresnet-ap": Entry(
+        "unveil.methods.mioir.prompted:SRResNetAP",
+        ("F_ext_net.conv1.weight", "body1.0.conv1.weight", "prompt_scalehr.weight"),
+        1,
+        "MiOIR (arXiv 2401.03379)",
+        "SRResNet under adaptive prompts",
+        "adaptive",
+    ),
+    "swinir-ep": Entry(
+        "unveil.methods.mioir.prompted:SwinIREP",
+        ("F_ext_net.conv1.weight", "layers.0.prompt_scale.weight", "prompt_scale_last.weight"),
+        8,
+        "MiOIR (arXiv 2401.03379)",
+        "SwinIR under explicit prompts",
+        "explicit",
+    ),
+    "swinir-ap": Entry(
+        "unveil.methods.mioir.prompted:SwinIRAP",
+        ("F_ext_net.conv1.weight", "layers.0.prompt_scale.weight", "prompt_scale_last.weight"),
+        8,
+        "MiOIR (arXiv 2401.03379)",
+        "SwinIR under adaptive prompts",
+        "adaptive",
+    ),
+    "restormer-ep": Entry(
+        "unveil.methods.mioir.prompted:RestormerEP",
+        ("F_ext_net4.conv1.weight", "latent.0.attn.temperature", "prompt_scaleout.weight"),
+        8,
+        "MiOIR (arXiv 2401.03379)",
+        "Restormer under explicit prompts",
+        "explicit",
+    ),
+    "restormer-ap": Entry(
+        "unveil.methods.mioir.prompted:RestormerAP",
+        ("F_ext_net4.conv1.weight", "latent.0.attn.temperature", "prompt_scaleout.weight"),
+        8,
+        "MiOIR (arXiv 2401.03379)",
+        "Restormer under adaptive prompts",
+        "adaptive",
+    ),
+    "uformer-ep": Entry(
+        "unveil.methods.mioir.prompted:UformerEP",
+        ("F_ext_net5.conv1.weight", "input_proj.proj.0.weight", "prompt_scale5.weight"),
+        128,
+        "MiOIR (arXiv 2401.03379)",
+        "Uformer under explicit prompts",
+        "explicit",
+    ),
+    "uformer-ap": Entry(
+        "unveil.methods.mioir.prompted:UformerAP",
+        ("F_ext_net5.conv1.weight", "input_proj.proj.0.weight", "prompt_scale5.weight"),
+        128,
+        "MiOIR (arXiv 2401.03379)",
+        "Uformer under adaptive prompts",
+        "adaptive",
+    ),
+    "mioir-classifier": Entry(
+        "unveil.methods.mioir.classifier:Classifier",
+        ("CondNet.0.weight", "lastOut.weight"),
+        1,
+        "MiOIR (arXiv 2401.03379)",
+        "tells the seven tasks of MiOIR, and so the prompt, of a picture",
+        "classifier",
+    ),
 }
 
 
@@ -203,6 +276,10 @@ def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 
     centre = side // 2
     changed[..., centre, centre] = 1 - changed[..., centre, centre]
     with torch.inference_mode():
-        move = (network(changed) - network(image)).abs().amax((0, 1))
+        restore = network
+        if isinstance(network, CodedNetwork):
+            seen = torch.rand(1, network.prompt_side, network.prompt_side).to(device) if network.prompt_side else image
+            restore = partial(network.restore, code=network.summarise(seen))
+        move = (restore(changed) - restore(image)).abs().amax((0, 1))
     far = torch.nonzero(move > threshold * move.max()) - centre
     return int(far.abs().max())

@@ -78,10 +78,10 @@ class Network(Published):
     code: int = 0
     """Length of the code that the network computes once per picture, 0 where it needs none (`CodedNetwork`)."""
 
-    square: ClassVar[bool] = False
+    square: bool = False
     """Whether the published tests extend pictures to a square."""
 
-    filling: ClassVar[Literal["mirror", "zeros"]] = "mirror"
+    filling: Literal["mirror", "zeros"] = "mirror"
     """What the published tests extend pictures with."""
 
     def encode(self, image: Tensor) -> Tensor:
@@ -108,6 +108,9 @@ class CodedNetwork(Network):
     A code is a mean over all pixels, so that the code of a large picture is the mean of the codes of its parts. What is
     learned of it follows in `restore`.
     """
+
+    prompt_side: int = 0
+    """Side of the prompt that gives the code, 0 where the picture itself gives it."""
 
     def summarise(self, image: Tensor) -> Tensor:
         """The code of a picture: `B 3 H W` -> `B code`."""

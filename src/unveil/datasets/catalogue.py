@@ -139,11 +139,15 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Parts that share scenes, as `set/part`: who trains on one must know it before testing on another."""
+    """Two parts that share scenes, as `set/part`: who trains on one must know it before testing on the other.
+
+    `names` are the shared pictures of the first one, without endings, where they are known.
+    """
 
     parts: tuple[str, ...]
     text: str
     source: str
+    names: tuple[str, ...]
 
 
 @cache
@@ -156,10 +160,7 @@ def sets() -> Mapping[str, DataSet]:
 @cache
 def overlaps() -> tuple[Overlap, ...]:
     """What we know of pictures that occur in several sets."""
-    return tuple(
-        Overlap(_words(table, "parts"), _take(table, "text", str), _take(table, "source", str))
-        for table in _file()["overlap"]
-    )
+    return tuple(_overlap(table) for table in _file()["overlap"])
 
 
 def find(name: str) -> tuple[DataSet, str | None]:
@@ -194,6 +195,18 @@ def _file() -> Any:
     return tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))
 
 
+def _overlap(table: dict[str, Any]) -> Overlap:
+    rest = dict(table)
+    found = Overlap(
+        parts=_words(rest, "parts"),
+        text=_take(rest, "text", str),
+        source=_take(rest, "source", str),
+        names=_words(rest, "names"),
+    )
+    _require_empty(rest, f"the overlap of {found.parts}")
+    return found
+
+
 def _data_set(table: dict[str, Any]) -> DataSet:
     rest = dict(table)
     entry = DataSet(
@@ -209,9 +222,12 @@ def _data_set(table: dict[str, Any]) -> DataSet:
         note=_take(rest, "note", str, ""),
         steps=_words(rest, "steps"),
         downloads=tuple(_download(inner) for inner in rest.pop("download", [])),
-        parts=tuple(_part(inner) for inner in rest.pop("part")),
+        parts=tuple(_part(one) for inner in rest.pop("part") for one in _each(inner)),
     )
     _require_empty(rest, entry.name)
+    unknown = {part for one in entry.downloads for part in one.parts} - {part.name for part in entry.parts}
+    if unknown:
+        raise ValueError(f"catalogue: {entry.name} downloads for the parts {sorted(unknown)}, which it does not have")
     if not entry.downloads and not entry.steps:
         raise ValueError(f"catalogue: {entry.name} says neither where to download nor how to fetch it by hand")
     return entry
@@ -228,6 +244,20 @@ def _download(table: dict[str, Any]) -> Download:
     )
     _require_empty(rest, found.url)
     return found
+
+
+def _each(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """A table with `each = [...]` stands for as many, with `{each}` replaced in its name and patterns."""
+    words = table.get("each")
+    if words is None:
+        return [table]
+
+    def named(word: str) -> dict[str, Any]:
+        layouts = [{key: value.replace("{each}", word) for key, value in one.items()} for one in table["layouts"]]
+        rest = {key: value for key, value in table.items() if key != "each"}
+        return {**rest, "name": table["name"].replace("{each}", word), "layouts": layouts}
+
+    return [named(word) for word in words]
 
 
 def _part(table: dict[str, Any]) -> Part:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unveil.datasets import catalogue, pairing, patterns
-from unveil.datasets.catalogue import DataSet, Part
+from unveil.datasets.catalogue import DataSet, Layout, Part
 from unveil.datasets.pairing import Match, Pair
 from unveil.errors import DataSetMissing
-
-RECORD = ".unveil-set.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +72,17 @@ def pairs_in(folder: str | os.PathLike[str]) -> tuple[Pair, ...]:
     """The items of any folder: pairs of two sibling folders with usual names (`input` and `target`, `low` and `high`,
     ...), or else every picture below it as a clean one.
 
-    Raises DataSetMissing where there is no picture.
+    Raises DataSetMissing where there is no picture, or where two such folders have no names in common.
     """
     place = Path(folder)
     pictures = patterns.pictures_below(place) if place.is_dir() else []
     if not pictures:
         raise DataSetMissing(f"{place} has no pictures; expected a folder of them, or one with 'input' and 'target'")
     found = pairing.generic_match(pictures, place)
-    if found is not None and found.pairs:
+    if found is not None and not found.pairs:
+        first, wanted = found.lonely_inputs[0]
+        raise DataSetMissing(f"{place} has inputs without targets: expected {wanted} beside {first}, with any ending")
+    if found is not None:
         return _pairs(found, place)
     return tuple(Pair(patterns.stem(path), None, place / path) for path in pictures)
 
@@ -97,10 +98,14 @@ def folders_of(entry: DataSet, root: Path) -> list[Path]:
 
 def match_part(entry: DataSet, part: Part, folder: Path, pictures: list[str] | None = None) -> Match | None:
     """What of a part lies in the set's folder, or `None`; `pictures` spares looking through the folder again."""
-    tests = [other for other in entry.parts if other.role == "test"]
-    alone = len(entry.parts) == 1 or tests == [part]
     listed = patterns.pictures_below(folder) if pictures is None else pictures
-    return pairing.best_match(pairing.layouts_of(part, alone=alone), listed, folder)
+    return pairing.best_match(layouts_of(entry, part), listed, folder)
+
+
+def layouts_of(entry: DataSet, part: Part) -> tuple[Layout, ...]:
+    """All layouts in which a part of a set is known, its own first; see `pairing.layouts_of`."""
+    tests = [other for other in entry.parts if other.role == "test"]
+    return pairing.layouts_of(part, alone=len(entry.parts) == 1 or tests == [part])
 
 
 def expectation(part: Part) -> str:
@@ -115,7 +120,7 @@ def faults_of(part: Part, found: Match) -> tuple[str, ...]:
     """What is wrong with the names and counts of a part, one line each."""
     faults: list[str] = []
     if part.count is not None and len(found.pairs) != part.count:
-        faults.append(f"{len(found.pairs)} of {part.count} are there")
+        faults.append(count_fault(part, found))
     for path, wanted in found.lonely_inputs[:_SHOWN]:
         faults.append(f"{path} has no target; expected {wanted} with any ending of a picture")
     faults += _rest(len(found.lonely_inputs), "inputs have no target")
@@ -123,6 +128,11 @@ def faults_of(part: Part, found: Match) -> tuple[str, ...]:
     faults += _rest(len(found.lonely_targets), "targets belong to nothing")
     faults += [f"{stem} is there twice, with different endings" for stem in found.doubles[:_SHOWN]]
     return tuple(faults + _rest(len(found.doubles), "files are there twice"))
+
+
+def count_fault(part: Part, found: Match) -> str:
+    """How many are there, of how many."""
+    return f"{len(found.pairs)} of {part.count} are there"
 
 
 _SHOWN = 5

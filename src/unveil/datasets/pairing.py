@@ -24,7 +24,7 @@ _GENERIC = (
     ("snow", "gt"),
     ("degraded", "clean"),
 )
-"""Names of two sibling folders whose pictures are pairs with equal names."""
+"""Names of two sibling folders whose pictures are pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ def best_match(layouts: tuple[Layout, ...], pictures: list[str], folder: Path) -
 
 
 def generic_match(pictures: list[str], folder: Path) -> Match | None:
-    """Pairs in a folder of no known set: two sibling folders with usual names, such as `input` and `target`."""
+    """Pairs in a folder of no known set: two sibling folders with usual names, such as `input` and `target`, with equal
+    names in both or, as in RESIDE, with `0001_0.8_0.2` beside `0001`.
+    """
     homes = {path.rpartition("/")[0].rpartition("/")[0] for path in pictures}
     stems = {path.rpartition("/")[0].lower() for path in pictures}
     candidates: list[Layout] = []
@@ -109,6 +111,7 @@ def generic_match(pictures: list[str], folder: Path) -> Match | None:
         for inputs, targets in _GENERIC:
             if {f"{prefix}{inputs}".lower(), f"{prefix}{targets}".lower()} <= stems:
                 candidates.append(Layout(f"{prefix}{inputs}/{{name}}", f"{prefix}{targets}/{{name}}"))
+                candidates.append(Layout(f"{prefix}{inputs}/{{name}}_{{rest}}", f"{prefix}{targets}/{{name}}"))
     return best_match(tuple(candidates), pictures, folder) if candidates else None
 
 

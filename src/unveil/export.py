@@ -21,6 +21,8 @@ from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.training.recipe import Recipe
 from unveil.training.run import fresh_adapter, part
 
+LARGEST_HALO = 64
+
 
 def arrays(module: nn.Module, names: Collection[str], *, half: bool = True) -> dict[str, NDArray[Any]]:
     """Weights of a module as arrays, float16 unless that would overflow or `half` is off."""
@@ -63,7 +65,7 @@ def model_from_checkpoint(path: Path | str) -> Model:
         network={"name": name, "config": config},
         size_multiple=multiple,
         stride=multiple,
-        halo=_halo(network, multiple),
+        halo=measured_halo(network),
         base_checksum=checksum,
         degradations={degradation: DEGRADATIONS[degradation].printed for degradation in adapters},
         adapters={
@@ -165,10 +167,13 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     return card, arrays(estimator, graph.weights), graph.data
 
 
-def _halo(network: nn.Module, multiple: int) -> int:
-    """The halo of a tile: what the trained network really looks at, in whole strides, within reason."""
-    radius = networks.receptive_radius(network)
-    return min(64, max(multiple, -(-radius // multiple) * multiple))
+def measured_halo(network: nn.Module) -> int:
+    """The halo of a tile: what the network really looks at, in whole strides, within reason."""
+    multiple = cast("networks.Network", network).size_multiple
+    # Four times the largest halo tells whether the network looks further; it need not be known how far.
+    side = max(4 * LARGEST_HALO, 3 * multiple)
+    radius = networks.receptive_radius(network, side=side)
+    return min(max(LARGEST_HALO, multiple), max(multiple, -(-radius // multiple) * multiple))
 
 
 def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:

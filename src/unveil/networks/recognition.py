@@ -68,6 +68,18 @@ class Recognition:
             parts.append(f"{len(self.dropped)} tensors dropped that serve training only or are computed anew")
         return "; ".join(parts)
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: everything but the weights."""
+        return {
+            "network": self.name,
+            "config": self.config,
+            "tensors": len(self.weights),
+            "numbers": self.count,
+            "container": self.container,
+            "prefix": self.prefix,
+            "dropped": list(self.dropped),
+        }
+
     def build(self) -> nn.Module:
         """The network with these weights, in evaluation mode."""
         from unveil.networks import build

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from unveil.commands import convert, degrade, diagnose, evaluate, export, models, restore, train
+from unveil.commands import compare, convert, degrade, diagnose, evaluate, export, models, restore, train
 from unveil.commands.batch import INTERRUPTED
 from unveil.commands.terminal import Terminal, examples
 from unveil.errors import InvalidRequest, UnveilError
@@ -105,6 +105,7 @@ for name, module in {
     "convert": convert,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
 }.items():
     app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=module is not models)(module.command)
 

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from unveil.commands import compare, convert, degrade, diagnose, evaluate, export, models, restore, train
+from unveil.commands import compare, convert, data, degrade, diagnose, evaluate, export, models, prepare, restore, train
 from unveil.commands.batch import INTERRUPTED
 from unveil.commands.terminal import Terminal, examples
 from unveil.errors import InvalidRequest, UnveilError
@@ -104,10 +104,14 @@ for name, module in {
     "export": export,
     "convert": convert,
     "train": train,
+    "prepare": prepare,
     "evaluate": evaluate,
     "compare": compare,
 }.items():
-    app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=module is not models)(module.command)
+    bare = module in (models, prepare)
+    app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=not bare)(module.command)
+data.app.command("check", cls=WithExamples, epilog=data.EXAMPLES, no_args_is_help=True)(data.command)
+app.add_typer(data.app, name="data")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

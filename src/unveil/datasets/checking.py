@@ -64,13 +64,15 @@ def check(
     folder: Path,
     entry: DataSet | None = None,
     *,
-    quick: bool = False,
+    sizes: bool = True,
+    digest: bool = True,
     decode: bool = False,
     watch: Watch = SILENT,
 ) -> SetReport:
     """Check one set's folder; `entry` says which set it is, otherwise it is recognised.
 
-    Names and counts always; sizes from the headers and the digest unless `quick`; every pixel if `decode`.
+    Names and counts always; with `sizes` also the headers of all pictures, with `decode` every pixel. The `digest`
+    reads every file.
 
     Raises DataSetMissing where there is no picture below the folder.
     """
@@ -92,13 +94,16 @@ def check(
         files=len(files),
         bytes=sum((folder / path).stat().st_size for path in files),
     )
-    if not quick:
+    if sizes or decode:
         _check_sizes(folder, found, report, decode=decode, watch=watch)
+    if digest:
         report.digest = _digest(folder, files, watch)
     return report
 
 
-def check_below(root: Path, *, quick: bool = False, decode: bool = False, watch: Watch = SILENT) -> list[SetReport]:
+def check_below(
+    root: Path, *, sizes: bool = True, digest: bool = True, decode: bool = False, watch: Watch = SILENT
+) -> list[SetReport]:
     """Check the set that `root` is, or else every set that lies in one of its folders.
 
     Raises DataSetMissing where there is no picture at all.
@@ -109,8 +114,8 @@ def check_below(root: Path, *, quick: bool = False, decode: bool = False, watch:
     inside = sorted({path.partition("/")[0] for path in pictures if "/" in path})
     is_one = not inside or any("/" not in path for path in pictures) or recognise(root, pictures)[0] is not None
     if is_one or pairing.generic_match([path for path in pictures if path.count("/") == 1], root) is not None:
-        return [check(root, quick=quick, decode=decode, watch=watch)]
-    return [check(root / name, quick=quick, decode=decode, watch=watch) for name in inside]
+        inside = [""]
+    return [check(root / name, sizes=sizes, digest=digest, decode=decode, watch=watch) for name in inside]
 
 
 def recognise(folder: Path, pictures: list[str]) -> tuple[DataSet | None, str, bool]:

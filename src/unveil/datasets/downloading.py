@@ -252,7 +252,7 @@ def _copy(
     response: http.client.HTTPResponse, stream: BinaryIO, name: str, have: int, total: int | None, watch: Watch
 ) -> None:
     done = have
-    watch.tick(name, done, total)
+    watch.receive(name, done, total)
     while True:
         try:
             chunk = response.read(CHUNK)
@@ -267,7 +267,7 @@ def _copy(
                 f"{stream.name} cannot be written ({error.strerror}); {done:,} bytes are kept"
             ) from error
         done += len(chunk)
-        watch.tick(name, done, total)
+        watch.receive(name, done, total)
 
 
 def _size(path: Path) -> int:

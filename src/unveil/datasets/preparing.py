@@ -130,7 +130,9 @@ def _bare_name(path: Path) -> str:
 def _record(entry: DataSet, home: Path) -> Record:
     if home.exists() and not home.is_dir():
         raise InvalidRequest(f"{home} is no folder; choose another --root")
-    return records.read(home) or Record(entry.name, __version__)
+    found = records.read(home)
+    # A record without its pictures would keep them from ever coming back.
+    return found if found and patterns.pictures_below(home) else Record(entry.name, __version__)
 
 
 def _count(entry: DataSet, home: Path, record: Record) -> None:

@@ -16,11 +16,13 @@ class Watch:
 
     Attributes:
         say: called with a line for people.
-        tick: called with what is being worked on, how much of it is done, and of how much if known (bytes or files).
+        tick: called with what is being done, to how many files already, and of how many if known.
+        receive: called with the name of a file, how many bytes of it have come, and of how many if known.
     """
 
     say: Callable[[str], None] = _silent
     tick: Callable[[str, int, int | None], None] = _silent
+    receive: Callable[[str, int, int | None], None] = _silent
 
 
 SILENT = Watch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +73,12 @@ def read_weights(path: Path | str) -> dict[str, Any]:
     if ending == ".npz":
         return _read_arrays(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InvalidModel(_refusal(path, str(error))) from None
-    except OSError as error:
+    except PermissionError as error:
         raise InvalidModel(f"{path}: cannot be read ({error}).") from error
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -116,7 +119,10 @@ def _refusal(path: Path, complaint: str) -> str:
             "nothing but tensors. Get it from where it was first published; if you made it yourself, save the "
             "network's state_dict() alone, best as .safetensors."
         )
-    return f"{path}: no pickle of tensors, or cut short ({complaint.splitlines()[0]}); fetch it again."
+    return (
+        f"{path}: refused: no file of tensors as torch.save writes it. Either it is cut short, or opening it might run "
+        "code. Fetch it again from where it was first published, and compare its size."
+    )
 
 
 def recognise(path: Path | str, container: str | None = None) -> Recognition:

@@ -16,6 +16,8 @@ from unveil.restoration.stitching import cut
 
 # A part of this side with 64 channels at half resolution takes 64 MiB.
 PART = 1024
+SMALLEST = 16
+"""Sides below are reflected: a strided convolution without padding needs some pixels to see anything."""
 
 
 def mean_over_parts(
@@ -43,4 +45,4 @@ def mean_over_parts(
 
 
 def _up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple
+    return -(-max(length, SMALLEST) // multiple) * multiple

@@ -167,6 +167,14 @@ NETWORKS: dict[str, Entry] = {
         "MAXIM (CVPR 2022), with one stage",
         "gated MLPs along blocks and grids; plain network of ConStyle",
     ),
+    "constyle-maxim": Entry(
+        "unveil.methods.constyle.maxim:ConStyleMaxim",
+        ("ConStyle.encoder_q.mlp2.0.weight", "Process_Module_bottom.0.input_proj.weight", "UC3.up.0.weight"),
+        64,
+        "ConStyle (arXiv 2402.15784)",
+        "MAXIM-1S, guided by ConStyle",
+        "guided",
+    ),
     "uformer": Entry(
         "unveil.networks.uformer:Uformer",
         ("input_proj.proj.0.weight", "conv.blocks.0.attn.qkv.to_q.weight", "dowsample_0.conv.0.weight"),

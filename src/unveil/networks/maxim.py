@@ -121,7 +121,9 @@ def gather(maps: Mapping[int, Tensor], level: int, resizings: Sequence[Resizing]
         resizings: nine, those to level 2 first, then level 1, then level 0.
     """
     mine = resizings[3 * (2 - level) :]
-    return torch.cat([resizing(x, source - level) for (source, x), resizing in zip(maps.items(), mine, strict=False)], 1)
+    return torch.cat(
+        [resizing(x, source - level) for (source, x), resizing in zip(maps.items(), mine, strict=False)], 1
+    )
 
 
 def cross(
@@ -157,6 +159,6 @@ def read_sides(shapes: Shapes, blocks: Sequence[str]) -> list[int]:
 
 
 def uncalled(network: nn.Module) -> tuple[str, ...]:
-    """Beginnings of the names of what level blocks have for further stages, which a network of one stage never calls."""
+    """Beginnings of the names of what level blocks have for further stages and a network of one stage never calls."""
     blocks = [name for name, module in network.named_modules() if isinstance(module, LevelBlock)]
     return tuple(f"{name}.cross_gating_block." for name in blocks)

@@ -1,7 +1,7 @@
-"""The blocks of MAXIM (Tu et al., CVPR 2022): mixing along blocks and grids, residual attention, cross gating, resizing.
+"""The blocks of MAXIM (Tu et al., CVPR 2022): mixing along blocks and grids, channel attention, gating, resizing.
 
-What surrounds a block is `B C H W`; linear layers work on `B H W C` inside. Where the memory is in channels-last
-order (`Maxim.encode` sees to it), going from one to the other moves nothing.
+Levels exchange `B C H W`; inside blocks, linear layers and norms work on `B H W C`. In a network whose memory format is
+channels-last, going from one to the other moves nothing.
 """
 
 from __future__ import annotations
@@ -13,19 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.networks.layers import split
+from unveil.networks.windows import channels_first, channels_last
 
 Axis: TypeAlias = Literal["Grid", "Block"]
 """What is mixed: the pixels at the same place of all cells of a grid, or all pixels of a block."""
-
-
-def last(x: Tensor) -> Tensor:
-    """`B C H W` -> `B H W C`."""
-    return x.permute(0, 2, 3, 1)
-
-
-def first(x: Tensor) -> Tensor:
-    """`B H W C` -> `B C H W`."""
-    return x.permute(0, 3, 1, 2)
 
 
 class LastNorm(nn.Module):
@@ -40,39 +31,55 @@ class LastNorm(nn.Module):
         return F.layer_norm(x, self.gamma.shape, self.gamma, self.beta, 1e-6)
 
 
-def mix(x: Tensor, axis: Axis, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Mix pixels along one of two axes, the same way for all channels and all positions along the other.
+def tokens(x: Tensor, axis: Axis, side: int) -> Tensor:
+    """The pixels that are mixed along an axis, and the positions beside it that are mixed alike.
 
-    A picture is cut into blocks of `side` x `side` pixels ("Block": the pixels of each are mixed), or into `side` x
-    `side` cells, however large ("Grid": pixels with the same place in their cells are mixed). All is one product of
-    matrices.
+    "Block": the picture is cut into blocks of `side` x `side` pixels, and the pixels of each are mixed. "Grid": it is
+    cut into `side` x `side` cells, however large, and pixels with the same place in their cells are mixed.
 
-    Shapes: `B H W C` in and out, H and W multiples of `side`; weight `n n` and bias `n` with n = `side**2`.
+    Shapes: `B H W C` -> `N P C`, N being `side**2`; H and W must be multiples of `side`.
     """
-    height, width, channels = x.shape[1:]
-    side = round(weight.shape[0] ** 0.5)
+    _, height, width, channels = x.shape
     rows, columns = height // side, width // side
     if axis == "Block":
-        cut, there, back = (rows, side, columns, side), (2, 4, 0, 1, 3, 5), (2, 3, 0, 4, 1, 5)
+        cut, order = (rows, side, columns, side), (2, 4, 0, 1, 3, 5)
     else:
-        cut, there, back = (side, rows, side, columns), (1, 3, 0, 2, 4, 5), (2, 0, 3, 1, 4, 5)
-    tokens = x.reshape(-1, *cut, channels).permute(there).reshape(side * side, -1)
-    mixed = weight @ tokens if bias is None else torch.addmm(bias[:, None], weight, tokens)
-    return mixed.reshape(side, side, -1, rows, columns, channels).permute(back).reshape(x.shape)
+        cut, order = (side, rows, side, columns), (1, 3, 0, 2, 4, 5)
+    return x.reshape(-1, *cut, channels).permute(order).reshape(side * side, -1, channels)
+
+
+def pixels(mixed: Tensor, axis: Axis, side: int, like: Tensor) -> Tensor:
+    """The inverse of `tokens`, without a copy: `N P*C` -> `B a b c d C`, with `a b` and `c d` the sides H and W cut up.
+
+    `like` has the shape `B H W C` that `tokens` was given.
+    """
+    _, height, width, channels = like.shape
+    order = (2, 3, 0, 4, 1, 5) if axis == "Block" else (2, 0, 3, 1, 4, 5)
+    return mixed.reshape(side, side, -1, height // side, width // side, channels).permute(order)
+
+
+def mix(places: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Mix `tokens`, alike for all channels and positions, as one product of matrices: `N P C` -> `N P*C`."""
+    flat = places.flatten(1)
+    return weight @ flat if bias is None else torch.addmm(bias[:, None], weight, flat)
 
 
 class GatingUnit(nn.Module):
-    """One half of the channels, multiplied by the other half mixed along an axis, plus one: `B H W 2C` -> `B H W C`."""
+    """Half of the channels times the other half mixed along an axis, plus one: `B H W 2C` -> `B H W C`."""
 
     def __init__(self, channels: int, axis: Axis, side: int) -> None:
         super().__init__()
         self.axis: Axis = axis
+        self.side = side
         self.intermediate_layernorm = LastNorm(channels)
         self.Dense_0 = nn.Linear(side * side, side * side)
 
     def forward(self, x: Tensor) -> Tensor:
         kept, gate = split(x, -1)
-        return kept * mix(self.intermediate_layernorm(gate), self.axis, self.Dense_0.weight, self.Dense_0.bias + 1)
+        # Normalised after the cut, which copies anyway.
+        places = self.intermediate_layernorm(tokens(gate, self.axis, self.side))
+        mixed = pixels(mix(places, self.Dense_0.weight, self.Dense_0.bias + 1), self.axis, self.side, kept)
+        return (kept.reshape(mixed.shape) * mixed).reshape(kept.shape)
 
 
 class AxisGmlp(nn.Module):
@@ -131,8 +138,8 @@ class ConvolvedAttention(nn.Module):
         self.channel_attention = SqueezedAttention(channels, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv2(F.leaky_relu(self.conv1(first(self.LayerNorm(x))), 0.2))
-        return x + last(self.channel_attention(y))
+        y = self.conv2(F.leaky_relu(self.conv1(channels_first(self.LayerNorm(x))), 0.2))
+        return x + channels_last(self.channel_attention(y))
 
 
 class ChannelMixing(nn.Module):
@@ -157,7 +164,7 @@ class DenseAttention(nn.Module):
         self.channel_attention = SqueezedAttention(channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + last(self.channel_attention(first(self.channel_mixing(self.LayerNorm(x)))))
+        return x + channels_last(self.channel_attention(channels_first(self.channel_mixing(self.LayerNorm(x)))))
 
 
 class Bottleneck(nn.Module):
@@ -172,10 +179,10 @@ class Bottleneck(nn.Module):
         self.channel_attention_block_1_1 = DenseAttention(channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = last(self.input_proj(x))
+        shortcut = channels_last(self.input_proj(x))
         y = self.channel_attention_block_1_0(self.SplitHeadMultiAxisGmlpLayer_0(shortcut))
         y = self.channel_attention_block_1_1(self.SplitHeadMultiAxisGmlpLayer_1(y))
-        return first(shortcut + y)
+        return channels_first(shortcut + y)
 
 
 class MultiAxisGate(nn.Module):
@@ -183,6 +190,7 @@ class MultiAxisGate(nn.Module):
 
     def __init__(self, channels: int, side: int, *, bias: bool) -> None:
         super().__init__()
+        self.side = side
         self.LayerNorm_in = LastNorm(channels)
         self.in_project = nn.Linear(channels, 2 * channels, bias=bias)
         self.Dense_0 = nn.Linear(side * side, side * side, bias=bias)
@@ -191,9 +199,12 @@ class MultiAxisGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         far, near = split(F.gelu(self.in_project(self.LayerNorm_in(x))), -1)
-        far = mix(far, "Grid", self.Dense_0.weight, self.Dense_0.bias)
-        near = mix(near, "Block", self.Dense_1.weight, self.Dense_1.bias)
-        return self.out_project(torch.cat((far, near), -1))
+        halves: list[tuple[Tensor, Axis, nn.Linear]] = [(far, "Grid", self.Dense_0), (near, "Block", self.Dense_1)]
+        mixed = [
+            pixels(mix(tokens(y, axis, self.side), dense.weight, dense.bias), axis, self.side, y).reshape(y.shape)
+            for y, axis, dense in halves
+        ]
+        return self.out_project(torch.cat(mixed, -1))
 
 
 class CrossGating(nn.Module):
@@ -225,13 +236,13 @@ class CrossGating(nn.Module):
         self.out_project_x = nn.Linear(channels, channels, bias=bias)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        x = last(self.Conv_0(x))
-        y = last(self.Conv_1(self.ConvTranspose_0(y)))
+        x = channels_last(self.Conv_0(x))
+        y = channels_last(self.Conv_1(self.ConvTranspose_0(y)))
         inner_x = F.gelu(self.in_project_x(self.LayerNorm_x(x)))
         inner_y = F.gelu(self.in_project_y(self.LayerNorm_y(y)))
         y = y + self.out_project_y(inner_y * self.SplitHeadMultiAxisGating_x(inner_x))
         x = x + y + self.out_project_x(inner_x * self.SplitHeadMultiAxisGating_y(inner_y))
-        return first(x), first(y)
+        return channels_first(x), channels_first(y)
 
 
 class LevelBlock(nn.Module):
@@ -261,10 +272,10 @@ class LevelBlock(nn.Module):
             self.Conv_1 = nn.Conv2d(channels, channels, 4, stride=2, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = last(self.Conv_0(x))
+        shortcut = channels_last(self.Conv_0(x))
         y = self.channel_attention_block_10(self.SplitHeadMultiAxisGmlpLayer_0(shortcut))
         y = self.channel_attention_block_11(self.SplitHeadMultiAxisGmlpLayer_1(y))
-        return first(shortcut + y)
+        return channels_first(shortcut + y)
 
 
 class Projection(nn.Module):
@@ -285,8 +296,8 @@ class Projection(nn.Module):
 def resize(x: Tensor, doublings: int) -> Tensor:
     """Enlarge by `2**doublings`, or shrink for a negative number: bilinear, antialiased, corners not aligned.
 
-    Equal to `F.interpolate(..., mode="bilinear", antialias=True)`. Shrinking is a convolution with a triangle,
-    renormalised where it reaches over the border: graphs with free sizes have no other way.
+    Equal to `F.interpolate(..., mode="bilinear", antialias=True)` for these factors, and faster: enlarging has nothing
+    to antialias, and shrinking is a convolution with a triangle, renormalised where it reaches over the border.
 
     Shapes: `B C H W` -> `B C H*f W*f`; the sides must be multiples of the divisor when shrinking.
     """

@@ -41,7 +41,7 @@ def inside(values: np.ndarray, border: int) -> np.ndarray:
 
 
 def torchmetrics_ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the Gaussian windows that lie wholly inside; torchmetrics' own mean also takes those over a reflected border."""
+    """Of the Gaussian windows that lie wholly inside; torchmetrics' own mean takes a reflected border too."""
     _, full = torch_ssim(batched(a), batched(b), data_range=255.0, sigma=1.5, return_full_image=True)
     return float(full[..., 5:-5, 5:-5].mean())
 

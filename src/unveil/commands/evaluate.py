@@ -18,7 +18,7 @@ from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import DataSetMissing, InvalidRequest, OutputExists
 
 if TYPE_CHECKING:
-    from unveil.evaluation import Measuring, Suite
+    from unveil.evaluation import Measuring, Report, Suite
     from unveil.evaluation.sets import FoundSet
     from unveil.evaluation.subjects import Rule, Subject
 
@@ -149,6 +149,12 @@ def command(
     said = _command_line(suite, root, clean, names, limit, only, rules, baselines, multiple, seed, engine)
     report = Report(suite, said, measuring, rows(measuring), skipped)
     report.write(folder)
+    if plots:
+        _plot(report, folder, terminal)
+    if sheets and _draw(measuring, folder / "sheets", terminal) == INTERRUPTED:
+        raise typer.Exit(INTERRUPTED)
+    if card is not None:
+        _write_card(report, names, card, terminal)
     if as_json:
         terminal.json(report.as_json())
     terminal.line(report.as_markdown())
@@ -217,6 +223,50 @@ def _measure(measuring: Measuring, terminal: Terminal) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return int(failed)
+
+
+def _draw(measuring: Measuring, folder: Path, terminal: Terminal) -> int:
+    """Draw the sheets that are missing or show other figures; the exit code is 0, or 130."""
+    from unveil.evaluation.sheets import sheets
+
+    missing = [sheet for sheet in sheets(measuring) if not sheet.is_drawn(folder)]
+    try:
+        with terminal.progress(len(missing)) as bar, stopping() as stop_if_asked:
+
+            def tick(done: int, total: int) -> None:
+                stop_if_asked()
+                bar.tiles(done, total)
+
+            for sheet in missing:
+                bar.begin(f"drawing {sheet.name}")
+                sheet.draw(folder, measuring.seed, tick)
+                bar.end()
+    except KeyboardInterrupt:
+        terminal.note("interrupted; the table is written, and the same command draws the missing sheets")
+        return INTERRUPTED
+    return 0
+
+
+def _plot(report: Report, folder: Path, terminal: Terminal) -> None:
+    from unveil.evaluation.radar import radar
+
+    try:
+        radar(report.rows, report.subjects, title=f"Suite {report.suite.name}").save(folder / "radar.png")
+    except InvalidRequest as error:
+        terminal.note(f"no radar: {error}")
+
+
+def _write_card(report: Report, names: list[str] | None, card: Path, terminal: Terminal) -> None:
+    """A copy of the model whose card holds the figures of its own way of restoring."""
+    from dataclasses import replace
+
+    from unveil import models
+    from unveil.evaluation.tables import as_card_metrics
+
+    model = models.read(models.find((names or [models.DEFAULT])[0]))
+    metrics = as_card_metrics(report.rows, model.card.name)
+    models.write(replace(model, card=replace(model.card, metrics=metrics)), card)
+    terminal.note(f"{len(metrics)} figures in the card of {shown(card)}")
 
 
 def _command_line(

@@ -99,9 +99,10 @@ class Report:
 
     @staticmethod
     def _average(table: PublishedTable, by_name: Mapping[str, Row], subject: str) -> str:
-        there = [by_name.get(name) for name in table.columns]
+        named = [name for name in table.columns if not name.startswith("(")]
+        there = [by_name.get(name) for name in named]
         columns = [row.columns[subject] for row in there if row and row.is_whole and subject in row.columns]
-        if len(columns) < len(table.columns):
+        if len(columns) < len(named):
             return "-"
         scores = [column.means[row.of.protocols[0]] for row, column in zip(filter(None, there), columns, strict=True)]
         psnr = math.fsum(score.psnr for score in scores) / len(scores)

@@ -81,10 +81,12 @@ def data() -> None:
 
 def show_report(report: SetReport, terminal: Terminal) -> None:
     """Print what one folder is and what is wrong with it."""
+    from unveil.datasets import locating
+
     known = {"nothing": "", "record": ", prepared by unveil"}.get(report.known_by, f", known by its {report.known_by}")
     terminal.line(f"{shown(report.folder)}: {report.title}{known}; {report.files:,} files, {_amount(report.bytes)}")
     for part in report.parts:
-        items = {"pairs": "pairs", "clean": "clean pictures", "degraded": "degraded pictures"}[part.kind]
+        items = locating.ITEMS[part.kind]
         expected = f" of {part.expected:,}" if part.expected else " (how many there should be is not known)"
         terminal.line(f"  {part.name}: {part.pairs:,} {items}{expected if report.set else ''}")
         for fault in part.faults:

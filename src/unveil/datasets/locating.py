@@ -11,6 +11,9 @@ from unveil.datasets.catalogue import DataSet, Layout, Part
 from unveil.datasets.pairing import Match, Pair
 from unveil.errors import DataSetMissing
 
+ITEMS = {"pairs": "pairs", "clean": "clean pictures", "degraded": "degraded pictures"}
+"""What the items of a part are called, by its kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Located:

@@ -87,20 +87,19 @@ def _prepare(
     plan = preparing.planned(entry, parts=parts, urls=urls, limit=limit)
     home = place / entry.name
     _introduce(entry, plan and not sources, terminal)
-    with watched(terminal) as watch:
-        try:
+    try:
+        with watched(terminal) as watch:
             if sources:
                 preparing.take(entry, place, sources, watch=watch)
             elif plan:
                 preparing.fetch(entry, place, plan, keep=keep, watch=watch)
-        except KeyboardInterrupt:
-            terminal.note("interrupted; what has come is kept, and the same command goes on from there")
-            raise
-        try:
             report = checking.check(home, entry, digest=False, watch=watch)
-        except DataSetMissing:
-            _explain(entry, place, terminal)
-            return 1
+    except KeyboardInterrupt:
+        terminal.note("interrupted; what has come is kept, and the same command goes on from there")
+        raise
+    except DataSetMissing:
+        _explain(entry, place, terminal)
+        return 1
     _report(entry, report, place, terminal)
     return 0 if _is_enough(report, parts, limit) else 1
 

@@ -46,7 +46,7 @@ def restoring(network: nn.Module) -> Graph:
     inputs = {"image": (image, dims)}
     if network.code:
         inputs["code"] = (torch.rand(2, network.code), {0: dims[0]})
-    return trace(network, restored_by(network), inputs, "restored")
+    return trace(network, network.restore, inputs, "restored")
 
 
 def summarising(network: nn.Module) -> Graph:
@@ -72,11 +72,6 @@ def classifying(classifier: nn.Module) -> Graph:
     """The role `estimate` of a classifier that looks at pictures of any size: `views` (batch, 3, rows, columns)."""
     logits = cast("Callable[[Tensor], Tensor]", classifier.logits)
     return trace(classifier, logits, {"views": _image(1)}, "logits")
-
-
-def restored_by(network: Network) -> Callable[..., Tensor]:
-    """What restores a picture of fitting size: with a code, where the network needs one."""
-    return network.restore if isinstance(network, CodedNetwork) else network.forward
 
 
 def _image(multiple: int) -> tuple[Tensor, dict[int, Any]]:

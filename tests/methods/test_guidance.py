@@ -64,7 +64,7 @@ def test_sizes_are_read_back_from_official_names(name: str) -> None:
 
 
 def official(key: str, name: str) -> str:
-    """One of our names as the authors have it, written out independently of `renaming`."""
+    """One of our names as the authors have it, written out independently of `naming`."""
     first, _, rest = key.partition(".")
     if first in ("left1", "left2", "left3", "right1", "right2", "right3"):
         return f"Process_Module_{first[0]}{first[-1]}.{rest}"

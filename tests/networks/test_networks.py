@@ -30,22 +30,37 @@ SMALL: dict[str, dict[str, Any]] = {
     "nafnet": {"width": 8, "encoder": [1, 1], "middle": 1, "decoder": [1, 1]},
     "conv": {"dim": 8},
     "restormer": {"dim": 8, "blocks": (1, 0, 0, 1), "refinement": 0},
-    "maxim": {"dim": 8, "bottlenecks": 1, "sides": (4, 4, 2, 8)},
+    "maxim": {"dim": 16, "bottlenecks": 1, "sides": (4, 4, 2, 8)},
     "constyle": {},
     "constyle-v2": {"classes": 5},
     "constyle-conv": {"dim": 8},
     "constyle-restormer": {"dim": 8, "left": [1, 1, 1], "bottom": 1, "right": [1, 1, 1], "refinement": 1},
     "constyle-nafnet": {"dim": 8, "left": [1, 1, 1], "bottom": 1, "right": [1, 1, 1]},
-    "constyle-maxim": {"dim": 8, "bottom": 1, "sides": (4, 4, 2, 8)},
-    "uformer": {"dim": 4, "depths": (2, 1, 1, 1, 2, 1, 1, 1, 2), "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2)},
+    "constyle-maxim": {"dim": 16, "bottom": 1, "sides": (4, 4, 2, 8)},
+    "uformer": {
+        "dim": 4,
+        "image_size": 128,
+        "depths": (2, 1, 1, 1, 2, 1, 1, 1, 2),
+        "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2),
+    },
     "srresnet-ep": {"dim": 8, "blocks": 2},
     "srresnet-ap": {"dim": 8, "blocks": 2},
     "swinir-ep": {"dim": 12, "depths": (2, 1), "heads": (2, 3), "features": 8},
     "swinir-ap": {"dim": 12, "depths": (2, 1), "heads": (2, 3), "features": 8},
     "restormer-ep": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
     "restormer-ap": {"dim": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
-    "uformer-ep": {"dim": 4, "depths": (1, 1, 1, 1, 2, 1, 1, 1, 2), "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2)},
-    "uformer-ap": {"dim": 4, "depths": (1, 1, 1, 1, 2, 1, 1, 1, 2), "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2)},
+    "uformer-ep": {
+        "dim": 4,
+        "image_size": 128,
+        "depths": (1, 1, 1, 1, 2, 1, 1, 1, 2),
+        "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2),
+    },
+    "uformer-ap": {
+        "dim": 4,
+        "image_size": 128,
+        "depths": (1, 1, 1, 1, 2, 1, 1, 1, 2),
+        "heads": (1, 2, 2, 2, 4, 4, 2, 2, 2),
+    },
     "mioir-classifier": {"dim": 16, "out": 8},
 }
 
@@ -111,10 +126,16 @@ def test_any_size_keeps_its_shape_and_a_batch_equals_its_pictures(name: str) -> 
 
 
 def test_gradients_reach_every_parameter_but_the_idle_ones(name: str) -> None:
-    network = cast("Published", small(name))
+    # Of some random weights, a small rectifier never opens; of others it does.
+    networks_ = [cast("Published", small(name, seed)) for seed in range(2)]
+    without = set.intersection(*(untouched(network) for network in networks_))
+    assert without == {key for key, _ in networks_[0].named_parameters() if key.startswith(networks_[0].idle())}
+
+
+def untouched(network: nn.Module) -> set[str]:
+    """The parameters that no gradient reaches."""
     sum((part**2).mean() for part in flat(network(*inputs(network, 2, 37, 53)))).backward()
-    without = {key for key, value in network.named_parameters() if value.grad is None or not value.grad.any()}
-    assert without == {key for key, _ in network.named_parameters() if key.startswith(network.idle())}
+    return {key for key, value in network.named_parameters() if value.grad is None or not value.grad.any()}
 
 
 def test_size_multiple_is_that_of_the_table(name: str) -> None:
@@ -169,7 +190,7 @@ def test_graph_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
         image = torch.rand(batch, 3, rows * multiple, columns * multiple)
         feeds = {"image": image, **({"code": torch.rand(batch, other.code)} if other.code else {})}
         with torch.inference_mode():
-            wanted = graphs.restored_by(other)(*feeds.values()).numpy()
+            wanted = other.restore(*feeds.values()).numpy()
         assert np.abs(run(feeds) - wanted).max() < 1e-4 * max(1.0, np.abs(wanted).max())
 
 

@@ -105,8 +105,6 @@ def _build(model: Model, role: str) -> torch.nn.Module:
 
 
 def _method(module: torch.nn.Module, role: str) -> Callable[..., torch.Tensor]:
-    """What a role calls: a network with a code restores under it and gives it by other methods than `forward`."""
-    name = {"encode": "summarise", "prompt": "summarise", "estimate": "logits"}.get(role, "forward")
-    if role == "restore" and getattr(module, "code", 0):
-        name = "restore"
+    """What a role calls; the estimator of ABAIR is called itself."""
+    name = {"restore": "restore", "encode": "summarise", "prompt": "summarise", "estimate": "logits"}[role]
     return getattr(module, name, module)

@@ -15,9 +15,19 @@ from typing import Any, Literal, TypeAlias, cast
 from torch import nn
 
 from unveil.networks.base import CodedNetwork, Network, Published
-from unveil.networks.recognition import Recognition, from_state, recognise
+from unveil.networks.recognition import Recognition, from_state, official_state, recognise
 
-__all__ = ["NETWORKS", "Entry", "Network", "Recognition", "build", "from_state", "receptive_radius", "recognise"]
+__all__ = [
+    "NETWORKS",
+    "Entry",
+    "Network",
+    "Recognition",
+    "build",
+    "from_state",
+    "official_state",
+    "receptive_radius",
+    "recognise",
+]
 
 Form: TypeAlias = Literal["plain", "explicit", "adaptive", "guided", "encoder", "classifier"]
 

@@ -6,6 +6,7 @@ mirrors the picture outwards to such a size and cuts the result back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -20,6 +21,9 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 Modulation: TypeAlias = Callable[[str, Tensor], Tensor]
 """What may be done to features at a named site of a network: `B C H W` -> `B C' H W`."""
 
+Naming: TypeAlias = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+"""Patterns and what replaces them, as `re.sub` takes them."""
+
 
 class Mismatch(Exception):
     """Raised by `Network.read_sizes` for shapes that the network cannot have."""
@@ -33,8 +37,9 @@ def leave(site: str, features: Tensor) -> Tensor:
 class Published(nn.Module):
     """A network of the table: built from sizes, and told by the tensor names of its official implementation."""
 
-    renaming: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Patterns of official tensor names and what they become here; applied in turn (`re.sub`)."""
+    naming: ClassVar[Naming] = ()
+    """Patterns of our tensor names and what the official implementation calls them; applied in turn (`re.sub`). Empty
+    where the names are the same."""
 
     superfluous: ClassVar[str] = r"(?!)"
     """Pattern of official tensors that the published forward pass never uses and that are dropped."""
@@ -56,6 +61,12 @@ class Published(nn.Module):
             KeyError: a tensor is missing that tells a size.
         """
         raise NotImplementedError
+
+    def official(self, name: str) -> str:
+        """What the official implementation calls one of our tensors."""
+        for pattern, replacement in self.naming:
+            name = re.sub(pattern, replacement, name)
+        return name
 
     def idle(self) -> tuple[str, ...]:
         """Beginnings of the names of parameters that the published network has and never uses."""
@@ -92,6 +103,10 @@ class Network(Published):
         """Turn the features of `encode` into the restored picture."""
         raise NotImplementedError
 
+    def restore(self, image: Tensor) -> Tensor:
+        """Restore a picture whose sides are multiples of `size_multiple`."""
+        return self.decode(self.encode(image), image)
+
     def fit(self, image: Tensor) -> Fit:
         """How a picture is extended for this network."""
         return Fit.of(image, self.size_multiple, square=self.square, filling=self.filling)
@@ -99,7 +114,7 @@ class Network(Published):
     def forward(self, image: Tensor) -> Tensor:
         fit = self.fit(image)
         image = fit.extend(image)
-        return fit.cut(self.decode(self.encode(image), image))
+        return fit.cut(self.restore(image))
 
 
 class CodedNetwork(Network):
@@ -116,7 +131,8 @@ class CodedNetwork(Network):
         """The code of a picture: `B 3 H W` -> `B code`."""
         raise NotImplementedError
 
-    def restore(self, image: Tensor, code: Tensor) -> Tensor:
+    # Beside the picture, what was said of it before.
+    def restore(self, image: Tensor, code: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Restore a picture, or a tile of one, under a code: `B 3 H W`, `B code` -> `B 3 H W`."""
         raise NotImplementedError
 

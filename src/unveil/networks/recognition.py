@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unveil.errors import UnknownNetwork
-from unveil.networks.base import Mismatch
+from unveil.networks.base import Mismatch, Published
 
 if TYPE_CHECKING:
     from unveil.networks import Entry
@@ -196,42 +196,35 @@ def _attempt(name: str, entry: Entry, tensors: dict[str, Tensor]) -> Attempt | N
     try:
         config = network.read_sizes({key: tuple(value.shape) for key, value in kept.items()})
         with torch.device("meta"):
-            expected = {key: tuple(value.shape) for key, value in _state(network.build(**config)).items()}
+            built = network.build(**config)
+        ours = {built.official(key): key for key in built.state_dict()}
+        expected = {key: tuple(value.shape) for key, value in official_state(built).items()}
     except Mismatch:
         return None
     except KeyError as error:
         return Attempt(name, {}, {}, 0, (str(error.args[0]),), (), (), superfluous)
     except (ValueError, IndexError, ZeroDivisionError, RuntimeError):
         return None
-    official = {rename(key, network.renaming): key for key in kept}
-    weights = {key: kept[official[key]] for key in official if key in expected}
-    shapes = {key: tuple(value.shape) for key, value in weights.items()}
+    fitting = {key: value for key, value in kept.items() if key in expected}
+    reshaped = {key: tuple(value.shape) for key, value in fitting.items() if tuple(value.shape) != expected[key]}
     return Attempt(
         name,
         config,
-        weights,
-        sum(shapes[key] == expected[key] for key in weights),
-        tuple(sorted(key for key in expected if key not in official)),
-        tuple(sorted(official[key] for key in official if key not in expected)),
-        tuple(
-            f"{official[key]} is {shapes[key]}, expected {expected[key]}"
-            for key in weights
-            if shapes[key] != expected[key]
-        ),
+        {ours[key]: value for key, value in fitting.items()},
+        len(fitting) - len(reshaped),
+        tuple(sorted(key for key in expected if key not in kept)),
+        tuple(sorted(key for key in kept if key not in expected)),
+        tuple(f"{key} is {shape}, expected {expected[key]}" for key, shape in reshaped.items()),
         superfluous,
     )
 
 
-def _state(network: nn.Module) -> dict[str, Tensor]:
-    """The floating-point state of a network: what a file of weights must hold."""
-    return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+def official_state(network: Published) -> dict[str, Tensor]:
+    """The weights of a network under the names of its official implementation.
 
-
-def rename(name: str, renaming: tuple[tuple[str, str], ...]) -> str:
-    """An official tensor name as our network has it."""
-    for pattern, replacement in renaming:
-        name = re.sub(pattern, replacement, name)
-    return name
+    Buffers that follow from the geometry are left out, as `from_state` does not ask for them.
+    """
+    return {network.official(name): value for name, value in network.state_dict().items() if value.is_floating_point()}
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:

@@ -127,7 +127,10 @@ class Restormer(FourLevels):
     def read_sizes(cls, shapes: Shapes) -> dict[str, Any]:
         return {
             **read_levels(shapes),
-            "heads": [shapes[f"{level}.0.attn.temperature"][0] for level in LEVELS],
+            "heads": [
+                shapes.get(f"{level}.0.attn.temperature", (heads,))[0]
+                for level, heads in zip(LEVELS, HEADS, strict=True)
+            ],
             "factor": read_factor(shapes, "encoder_level1.0.ffn"),
             "bias": "encoder_level1.0.norm1.body.bias" in shapes,
         }

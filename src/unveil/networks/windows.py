@@ -45,19 +45,16 @@ def merge(windows: Tensor, window: int, height: int, width: int) -> Tensor:
 def shift_mask(x: Tensor, window: int) -> Tensor:
     """What is added to the scores in windows of a map shifted by half a window: `B H W C` -> `windows 1 N N`.
 
-    After the cyclic shift, the last windows of rows and columns hold pixels from both ends of the picture; a query
-    does not see keys from the other end.
+    After the cyclic shift, the last row of windows holds pixels from both ends of the picture, half and half, and so
+    does the last column. A query does not see keys from the other end.
     """
-    rows, columns = (_region(side, window, x.device) for side in x.shape[1:3])
-    region = 3 * rows.reshape(-1, 1, window, 1) + columns.reshape(-1, 1, window)
-    region = region.reshape(-1, window * window)
-    return (region[:, None, :, None] != region[:, None, None, :]).to(x.dtype) * FOREIGN
-
-
-def _region(side: int, window: int, device: torch.device) -> Tensor:
-    """Which part of a shifted side a place belongs to: 0, in the last window 1, brought from the other end 2."""
-    place = torch.arange(side, device=device)
-    return (place >= side - window).int() + (place >= side - window // 2).int()
+    down, across = x.shape[1] // window, x.shape[2] // window
+    place = torch.arange(window * window, device=x.device)
+    lower, right = place // window >= window // 2, place % window >= window // 2
+    last_row = (torch.arange(down, device=x.device) == down - 1)[:, None, None, None]
+    last_column = (torch.arange(across, device=x.device) == across - 1)[:, None, None]
+    foreign = last_row & (lower[:, None] != lower) | last_column & (right[:, None] != right)
+    return (foreign.to(x.dtype) * FOREIGN).flatten(0, 1)[:, None]
 
 
 def drop_rates(count: int, most: float) -> list[float]:

@@ -5,6 +5,7 @@ Block numbers of the way up are given as the authors' code gives them: full reso
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,11 +28,7 @@ class ConStyleConv(GuidedUNet):
     Shapes: `B 3 H W` -> `B 3 H W`, any size.
     """
 
-    renaming = (
-        (r"^Finetune_Module\.0\.", "refinement."),
-        (r"^Finetune_Module\.1\.", "output."),
-        *GuidedUNet.renaming,
-    )
+    naming = ((r"^refinement\.", "Finetune_Module.0."), (r"^output\.", "Finetune_Module.1."), *GuidedUNet.naming)
 
     def __init__(self, *, dim: int = 48) -> None:
         super().__init__(
@@ -90,6 +87,11 @@ class ConStyleRestormer(GuidedUNet):
             output=nn.Conv2d(2 * dim, 3, 3, padding=1, bias=False),
         )
         self.features = 2 * dim
+        self._refinement = refinement
+
+    def official(self, name: str) -> str:
+        # The output convolution stands in one sequence with the blocks of the refinement, after them.
+        return super().official(re.sub(r"^output\.", f"Finetune_Module.{self._refinement}.", name))
 
     @classmethod
     def read_sizes(cls, shapes: Shapes) -> dict[str, Any]:
@@ -115,7 +117,11 @@ class ConStyleNAFNet(GuidedUNet):
     Shapes: `B 3 H W` -> `B 3 H W`, any size.
     """
 
-    renaming = ((r"^Preprocess_Module\.0\.", "preprocess."), *GuidedUNet.renaming)
+    naming = (
+        (r"^preprocess\.", "Preprocess_Module.0."),
+        (r"^output\.", "Finetune_Module.0."),
+        *GuidedUNet.naming,
+    )
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class Encoder(Published):
     buffers, so in their released weights these are expected to be mean 0 and variance 1.
     """
 
-    renaming = ((r"^encoder_q\.", ""),)
+    naming = ((r"^", "encoder_q."),)
     container = "params_ema"
 
     def __init__(self) -> None:

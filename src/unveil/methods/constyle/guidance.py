@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unveil.methods.constyle.encoder import MAPS, POOLED, QUERY, Encoder
-from unveil.networks.base import CodedNetwork, Network
+from unveil.networks.base import CodedNetwork, Naming
 from unveil.networks.layers import double, halve
 
 
@@ -60,14 +60,12 @@ class Guided(CodedNetwork):
     size_multiple = 8
     code = POOLED
     container = "params_ema"
-    renaming: ClassVar[tuple[tuple[str, str], ...]] = (
-        (r"^ConStyle\.encoder_q\.", "encoder."),
-        (r"^AffineTransform0\.", "down1.affine."),
-        (r"^AffineTransform1\.", "down2.affine."),
-        (r"^AffineTransform2\.", "down3.affine."),
-        (r"^DC(\d)\.down\.", r"down\1.shrink."),
-        (r"^mlp\.0\.", "gate."),
-        (r"^local_fusion\.", "fusion."),
+    naming: ClassVar[Naming] = (
+        (r"^encoder\.", "ConStyle.encoder_q."),
+        (r"^down(\d)\.affine\.", lambda found: f"AffineTransform{int(found[1]) - 1}."),
+        (r"^down(\d)\.shrink\.", r"DC\1.down."),
+        (r"^gate\.", "mlp.0."),
+        (r"^fusion\.", "local_fusion."),
     )
 
     def __init__(self, dim: int, *, activation: Callable[[int], nn.Module]) -> None:
@@ -101,8 +99,10 @@ class Guided(CodedNetwork):
         return self.steer(image, maps, self.encoder.heads(self.encoder.pool(maps[-1]))[-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        # As a plain network, so that the maps, which code and picture both need, are computed once.
-        return Network.forward(self, image)
+        # Not by way of `summarise`, so that the maps, which code and picture both need, are computed once.
+        fit = self.fit(image)
+        image = fit.extend(image)
+        return fit.cut(self.decode(self.encode(image), image))
 
 
 class GuidedUNet(Guided):
@@ -118,16 +118,15 @@ class GuidedUNet(Guided):
         output: the output convolution.
     """
 
-    renaming = (
-        (r"^Preprocess_Module\.", "preprocess."),
-        (r"^Process_Module_bottom\.", "bottom."),
-        (r"^Process_Module_l", "left"),
-        (r"^Process_Module_r", "right"),
-        (r"^UC(\d)\.up\.", r"up\1.grow."),
-        (r"^UC(\d)\.down\.", r"up\1.mix."),
-        (r"^Finetune_Module\.\d+\.weight$", "output.weight"),
-        (r"^Finetune_Module\.", "refinement."),
-        *Guided.renaming,
+    naming = (
+        (r"^preprocess\.", "Preprocess_Module."),
+        (r"^bottom\.", "Process_Module_bottom."),
+        (r"^left", "Process_Module_l"),
+        (r"^right", "Process_Module_r"),
+        (r"^up(\d)\.grow\.", r"UC\1.up."),
+        (r"^up(\d)\.mix\.", r"UC\1.down."),
+        (r"^refinement\.", "Finetune_Module."),
+        *Guided.naming,
     )
 
     def __init__(

@@ -34,16 +34,16 @@ class ConStyleMaxim(Guided):
     Shapes: `B 3 H W` -> `B 3 H W`, any size.
     """
 
-    renaming = (
-        (r"^stage_input_conv_", "inputs."),
-        (r"^Process_Module_bottom\.", "bottom."),
-        (r"^Process_Module_l", "left"),
-        (r"^Process_Module_r(\d)\.UNetEncoderBlock_0\.", r"right\1."),
-        (r"^cross_gating_block_", "cross."),
-        (r"^UpSampleRatio_", "projections."),
-        (r"^UC(\d)\.up\.", r"up\1."),
-        (r"^Finetune_Module\.0\.", "output."),
-        *Guided.renaming,
+    naming = (
+        (r"^inputs\.", "stage_input_conv_"),
+        (r"^bottom\.", "Process_Module_bottom."),
+        (r"^left", "Process_Module_l"),
+        (r"^right(\d)\.", r"Process_Module_r\1.UNetEncoderBlock_0."),
+        (r"^cross\.", "cross_gating_block_"),
+        (r"^projections\.", "UpSampleRatio_"),
+        (r"^up(\d)\.", r"UC\1.up."),
+        (r"^output\.", "Finetune_Module.0."),
+        *Guided.naming,
     )
 
     def __init__(self, *, dim: int = 32, bottom: int = 2, sides: Sequence[int] = SIDES) -> None:

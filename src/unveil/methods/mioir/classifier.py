@@ -25,7 +25,7 @@ class Classifier(Published):
     Shapes: `B 3 H W`, 0..1, to `B 7`; sides of at least 9.
     """
 
-    renaming = ((r"^CondNet\.", "convolutions."), (r"^lastOut\.", "linear."))
+    naming = ((r"^convolutions\.", "CondNet."), (r"^linear\.", "lastOut."))
 
     def __init__(self, *, dim: int = 128, out: int = 32) -> None:
         super().__init__()

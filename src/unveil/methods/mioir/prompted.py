@@ -6,30 +6,37 @@ same tree but for the channels that their extractors read. Arguments and size mu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from torch import nn
 
 from unveil.methods.mioir.prompting import AdaptiveNetwork, ExplicitNetwork, PromptedNetwork, official_names
+from unveil.networks.base import Shapes
 from unveil.networks.restormer import Restormer
 from unveil.networks.srresnet import SRResNet
 from unveil.networks.swinir import SwinIR
 from unveil.networks.uformer import Uformer
 from unveil.networks.windows import initialise
 
-MOST_BLOCKS = 32
-"""Of the prompted SRResNet whose official names are known. They count from 1; the published build has 16."""
-
 
 class PromptedSRResNet(PromptedNetwork):
     """SRResNet under one extractor. Outside the body, convolutions start as PyTorch has it, unlike the plain ones."""
 
     backbone = SRResNet
-    renaming = official_names(
-        {**{str(number + 1): f"body.{number}" for number in range(MOST_BLOCKS)}, "hr": "hr", "out": "output"},
-        *((rf"^body{number + 1}\.0\.", f"trunk.body.{number}.") for number in range(MOST_BLOCKS)),
+    naming = official_names(
+        {"hr": "hr", "output": "out"},
+        # The official forms count blocks from 1, and the plain network from 0.
+        (r"^trunk\.body\.(\d+)\.", lambda found: f"body{int(found[1]) + 1}.0."),
+        (r"^(scale|shift)\.body_(\d+)\.", lambda found: f"prompt_{found[1]}{int(found[2]) + 1}."),
+        numbered=False,
     )
+
+    @classmethod
+    def read_sizes(cls, shapes: Shapes) -> dict[str, Any]:
+        blocks = {re.sub(r"^body(\d+)\.0\.", r"body.\1.", name): shape for name, shape in shapes.items()}
+        return super().read_sizes(blocks)
 
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
@@ -49,9 +56,10 @@ class PromptedSwinIR(PromptedNetwork):
     """SwinIR under one extractor."""
 
     backbone = SwinIR
-    renaming = official_names(
-        {"_after_body": "after_body", "_before_upsample": "before_upsample", "_last": "output"},
-        (r"^layers\.(\d+)\.prompt_(scale|shift)\.", r"\2.layers_\1."),
+    naming = official_names(
+        {"after_body": "_after_body", "before_upsample": "_before_upsample", "output": "_last"},
+        (r"^(scale|shift)\.layers_(\d+)\.", r"layers.\2.prompt_\1."),
+        numbered=False,
     )
 
     def __init__(self, **sizes: Any) -> None:
@@ -79,7 +87,7 @@ class PromptedRestormer(PromptedNetwork):
         "refinement": 2,
         "output": 3,
     }
-    renaming = official_names(dict(zip(("1", "2", "3", "4", "5", "out"), wiring, strict=True)))
+    naming = official_names(dict(zip(wiring, ("1", "2", "3", "4", "5", "out"), strict=True)), numbered=True)
 
 
 class RestormerEP(PromptedRestormer, ExplicitNetwork):
@@ -102,7 +110,7 @@ class PromptedUformer(PromptedNetwork):
         "decoderlayer_3": 3,
         "output": 4,
     }
-    renaming = official_names(dict(zip("012345", wiring, strict=True)))
+    naming = official_names(dict(zip(wiring, "012345", strict=True)), numbered=True)
 
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)

@@ -8,6 +8,7 @@ A form of another network is a subclass that names it; all it needs is `sites`:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -15,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unveil.networks.base import CodedNetwork, Mismatch, Modulation, Network, Shapes, leave
-from unveil.networks.recognition import rename
+from unveil.networks.base import CodedNetwork, Mismatch, Modulation, Naming, Network, Shapes, leave
 
 LENGTH = 64
 """How many numbers an extractor gives."""
+
+EXTRACTOR = re.compile(r"F_ext_net\d*\.conv1\.weight$")
 
 
 class Modulated(Protocol):
@@ -85,12 +87,9 @@ class PromptedNetwork(CodedNetwork):
 
     @classmethod
     def read_sizes(cls, shapes: Shapes) -> dict[str, Any]:
-        ours = {rename(name, cls.renaming): shape for name, shape in shapes.items()}
-        if ours["extractors.0.conv1.weight"][1] != cls.channels:
+        if any(EXTRACTOR.match(name) and shape[1] != cls.channels for name, shape in shapes.items()):
             raise Mismatch("the prompts are those of the other form")
-        return cls.backbone.read_sizes(
-            {name.removeprefix("trunk."): shape for name, shape in ours.items() if name.startswith("trunk.")}
-        )
+        return cls.backbone.read_sizes(shapes)
 
     def steer(self, code: Tensor) -> Modulation:
         """What a code does at the sites: `f * (1 + scale) + shift`, both linear in what the site's extractor says."""
@@ -151,19 +150,19 @@ class AdaptiveNetwork(PromptedNetwork):
         return self._modulated().decode(features, image, self.steer(self.summarise(image)))
 
 
-def official_names(sites: Mapping[str, str], *others: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """The `renaming` of a published form.
+def official_names(sites: Mapping[str, str], *others: tuple[str, Any], numbered: bool) -> Naming:
+    """The `naming` of a published form.
 
     Args:
-        sites: the end of the official name of a site's layers (`hr` of `prompt_scalehr`) -> the site.
+        sites: the site -> the end of the official name of its layers (`hr` of `prompt_scalehr`).
         others: patterns of the form that come first.
+        numbered: whether the official extractors have numbers, from 1.
     """
     return (
         *others,
-        (r"^F_ext_net\.", "extractors.0."),
-        *((rf"^F_ext_net{number + 1}\.", f"extractors.{number}.") for number in range(len(sites))),
-        *((rf"^prompt_(scale|shift){end}\.", rf"\1.{_key(site)}.") for end, site in sites.items()),
-        (r"^(?!(trunk|extractors|scale|shift)\.)", "trunk."),
+        (r"^extractors\.(\d+)\.", lambda found: f"F_ext_net{int(found[1]) + 1 if numbered else ''}."),
+        *((rf"^(scale|shift)\.{_key(site)}\.", rf"prompt_\g<1>{end}.") for site, end in sites.items()),
+        (r"^trunk\.", ""),
     )
 
 

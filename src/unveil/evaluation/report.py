@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unveil.evaluation import tables
+from unveil.evaluation.damage import Generated
 from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.published import PublishedTable, beside
 from unveil.evaluation.subjects import ModelSubject
@@ -66,9 +67,15 @@ class Report:
                     "*diagnosed* how often the likeliest class was the right one:",
                     tables.gains(self.rows, subject.name),
                 ]
-        own = [row.of.printed for row in self.rows if row.of.ours]
+        known = [row.of.label for row in self.rows if isinstance(row.of.damage, Generated)]
+        if known:
+            parts.append(
+                "Made with unveil's own generators, which its models are trained with, so these rows do not tell how "
+                f"well a model does on what it has never seen: {'; '.join(dict.fromkeys(known))}."
+            )
+        own = [f"{row.of.printed}, {row.of.label}" for row in self.rows if row.of.ours]
         if own and self.suite.name != "local":
-            parts.append(f"Papers do not say how these are made; how they are made here is ours: {', '.join(own)}.")
+            parts.append(f"The paper does not say how these were made, what stands here is ours: {'; '.join(own)}.")
         parts += [text for table in beside(self.suite.name) for text in self._published(table)]
         if self.skipped:
             parts.append("Not measured, for want of their files: " + ", ".join(self.skipped) + ".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,7 @@ from torch import Tensor, nn
 
 from unveil.errors import UnknownNetwork
 from unveil.networks.base import Mismatch, Published
-
-if TYPE_CHECKING:
-    from unveil.networks import Entry
+from unveil.networks.table import NETWORKS, Entry
 
 CONTAINERS = ("params", "params_ema", "state_dict", "model", "ema", "network", "net")
 PREFIXES = ("module.", "net.", "network.", "model.", "net_g.", "_orig_mod.")
@@ -82,9 +80,7 @@ class Recognition:
 
     def build(self) -> nn.Module:
         """The network with these weights, in evaluation mode."""
-        from unveil.networks import build
-
-        network = build(self.name, **self.config)
+        network = NETWORKS[self.name].load().build(**self.config)
         # Not strict: buffers that are constants of the network are in no file. `recognise` has compared the rest.
         network.load_state_dict(self.weights, strict=False)
         return network.eval()
@@ -115,7 +111,7 @@ def recognise(state: Mapping[str, Any], *, container: str | None = None) -> Reco
         return _match(found[container], container, tuple(name for name in found if name != container))
     first = next(iter(found))
     recognition = _match(found[first], first, tuple(name for name in found if name != first))
-    preferred = _entry(recognition.name).load().container
+    preferred = NETWORKS[recognition.name].load().container
     if preferred in found and preferred != first:
         return _match(found[preferred], preferred, tuple(name for name in found if name != preferred))
     return recognition
@@ -152,8 +148,6 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _match(tensors: dict[str, Tensor], container: str, others: tuple[str, ...]) -> Recognition:
-    from unveil.networks import NETWORKS
-
     tensors, prefix = _without_prefix(tensors)
     kept = {name: value for name, value in tensors.items() if not DROPPED.search(name)}
     attempts: list[Attempt] = []
@@ -240,8 +234,6 @@ def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]
 
 def _complaint(attempts: list[Attempt], tensors: dict[str, Tensor]) -> str:
     if not attempts:
-        from unveil.networks import NETWORKS
-
         return (
             f"These {len(tensors)} tensors ({_names(tensors)}) belong to no network that unveil knows: "
             f"{', '.join(NETWORKS)}. If the network is one of these, the file is incomplete or its names were changed."
@@ -261,12 +253,6 @@ def _complaint(attempts: list[Attempt], tensors: dict[str, Tensor]) -> str:
     rest = [attempt.name for attempt in attempts if attempt is not best]
     ending = f" The file has tensors of {', '.join(rest)} too; give the weights of one network." if rest else ""
     return "; ".join(parts) + "." + ending
-
-
-def _entry(name: str) -> Entry:
-    from unveil.networks import NETWORKS
-
-    return NETWORKS[name]
 
 
 def _names(names: Mapping[str, Any] | tuple[str, ...]) -> str:

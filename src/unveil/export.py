@@ -10,12 +10,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import nn
 
 import unveil
 from unveil import graphs, models, networks
 from unveil.degradations import DEGRADATIONS
-from unveil.errors import RecipeError
+from unveil.errors import InvalidRequest, RecipeError
 from unveil.methods.abair.estimator import Estimator
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.training.recipe import Recipe
@@ -183,11 +184,19 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
         model: the model.
         path: the file to write; written under a temporary name first.
         weights: adapter to weight; `None` is the base alone.
+
+    Raises:
+        InvalidRequest: the network needs a code beside the picture.
     """
     import onnx
     from onnx import numpy_helper
 
     path = Path(path)
+    if model.card.codes:
+        raise InvalidRequest(
+            f"{model.card.name} computes a code on the whole picture first, which one ONNX file for tiles cannot hold; "
+            "use the model file, whose graphs are ONNX too (docs/reference/model-file.md)."
+        )
     proto = onnx.load_from_string(model.graphs["restore"])
     blended = models.blend(model.weights["restore"], model.adapters, weights or {})
     for index, tensor in enumerate(proto.graph.initializer):
@@ -201,3 +210,50 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def write_official(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:
+    """Write the restoring network's weights, a blend merged in, as the official implementation names and expects them.
+
+    Buffers that only a strict load elsewhere asks for are included. Everything is float32.
+
+    Args:
+        model: the model.
+        path: `.pth` (a container `params`, as BasicSR has it) or `.safetensors` (the tensors alone).
+        weights: adapter to weight; `None` is the base alone.
+
+    Raises:
+        InvalidRequest: the network is our own.
+    """
+    path = Path(path)
+    network = models_network(model, weights or {})
+    state = {**networks.official_state(network), **network.geometry()}
+    state = {name: value.clone().contiguous() for name, value in state.items()}
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix.lower() == ".safetensors":
+            save_file(state, temporary, metadata={"format": "pt"})
+        else:
+            torch.save({"params": state}, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def models_network(model: Model, weights: Mapping[str, float]) -> networks.Published:
+    """The published network that restores in a model, in PyTorch, with a blend merged in."""
+    name = model.card.network["name"]
+    entry = networks.NETWORKS.get(name)
+    if entry is None or entry.paper.startswith("ours"):
+        raise InvalidRequest(
+            f"{model.card.name} has the network {name!r}, which no official implementation has; official names exist "
+            f"for {', '.join(key for key, value in networks.NETWORKS.items() if not value.paper.startswith('ours'))}."
+        )
+    network = entry.load().build(**model.card.network["config"])
+    found = {key: value for role in ("encode", "prompt") for key, value in model.weights.get(role, {}).items()}
+    found |= models.blend(model.weights["restore"], model.adapters, weights)
+    state = {key: torch.from_numpy(np.array(value, np.float32)) for key, value in found.items()}
+    # What the published network never uses is in no model file; it stays as it was drawn.
+    network.load_state_dict(state, strict=False)
+    return network.eval()

@@ -68,6 +68,10 @@ class Published(nn.Module):
             name = re.sub(pattern, replacement, name)
         return name
 
+    def geometry(self) -> dict[str, Tensor]:
+        """Official buffers that follow from sizes alone: not needed here, but a strict load elsewhere asks for them."""
+        return {}
+
     def idle(self) -> tuple[str, ...]:
         """Beginnings of the names of parameters that the published network has and never uses."""
         return ()

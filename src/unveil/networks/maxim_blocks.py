@@ -31,37 +31,29 @@ class LastNorm(nn.Module):
         return F.layer_norm(x, self.gamma.shape, self.gamma, self.beta, 1e-6)
 
 
-def tokens(x: Tensor, axis: Axis, side: int) -> Tensor:
-    """The pixels that are mixed along an axis, and the positions beside it that are mixed alike.
+def cut(x: Tensor, axis: Axis, side: int) -> Tensor:
+    """The places that are mixed, as two axes of a map.
 
     "Block": the picture is cut into blocks of `side` x `side` pixels, and the pixels of each are mixed. "Grid": it is
     cut into `side` x `side` cells, however large, and pixels with the same place in their cells are mixed.
 
-    Shapes: `B H W C` -> `N P C`, N being `side**2`; H and W must be multiples of `side`.
+    Shapes: `B H W C` -> `P side Q side R`, a view. H and W must be multiples of `side`.
     """
     _, height, width, channels = x.shape
-    rows, columns = height // side, width // side
     if axis == "Block":
-        cut, order = (rows, side, columns, side), (2, 4, 0, 1, 3, 5)
-    else:
-        cut, order = (side, rows, side, columns), (1, 3, 0, 2, 4, 5)
-    return x.reshape(-1, *cut, channels).permute(order).reshape(side * side, -1, channels)
+        return x.reshape(-1, side, width // side, side, channels)
+    return x.reshape(-1, side, height // side, side, width // side * channels)
 
 
-def pixels(mixed: Tensor, axis: Axis, side: int, like: Tensor) -> Tensor:
-    """The inverse of `tokens`, without a copy: `N P*C` -> `B a b c d C`, with `a b` and `c d` the sides H and W cut up.
+def mix(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Mix the places of a cut, alike for everything beside them, as one product of matrices.
 
-    `like` has the shape `B H W C` that `tokens` was given.
+    Shapes: `P side Q side R` in and out (not contiguous), weight `side**2 side**2`.
     """
-    _, height, width, channels = like.shape
-    order = (2, 3, 0, 4, 1, 5) if axis == "Block" else (2, 0, 3, 1, 4, 5)
-    return mixed.reshape(side, side, -1, height // side, width // side, channels).permute(order)
-
-
-def mix(places: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Mix `tokens`, alike for all channels and positions, as one product of matrices: `N P C` -> `N P*C`."""
-    flat = places.flatten(1)
-    return weight @ flat if bias is None else torch.addmm(bias[:, None], weight, flat)
+    side, across, rest = x.shape[1], x.shape[2], x.shape[4]
+    places = x.permute(1, 3, 0, 2, 4).reshape(side * side, -1)
+    mixed = weight @ places if bias is None else torch.addmm(bias[:, None], weight, places)
+    return mixed.reshape(side, side, -1, across, rest).permute(2, 0, 3, 1, 4)
 
 
 class GatingUnit(nn.Module):
@@ -76,10 +68,9 @@ class GatingUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept, gate = split(x, -1)
-        # Normalised after the cut, which copies anyway.
-        places = self.intermediate_layernorm(tokens(gate, self.axis, self.side))
-        mixed = pixels(mix(places, self.Dense_0.weight, self.Dense_0.bias + 1), self.axis, self.side, kept)
-        return (kept.reshape(mixed.shape) * mixed).reshape(kept.shape)
+        gate = cut(self.intermediate_layernorm(gate), self.axis, self.side)
+        mixed = cut(kept, self.axis, self.side) * mix(gate, self.Dense_0.weight, self.Dense_0.bias + 1)
+        return mixed.reshape(kept.shape)
 
 
 class AxisGmlp(nn.Module):
@@ -199,12 +190,9 @@ class MultiAxisGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         far, near = split(F.gelu(self.in_project(self.LayerNorm_in(x))), -1)
-        halves: list[tuple[Tensor, Axis, nn.Linear]] = [(far, "Grid", self.Dense_0), (near, "Block", self.Dense_1)]
-        mixed = [
-            pixels(mix(tokens(y, axis, self.side), dense.weight, dense.bias), axis, self.side, y).reshape(y.shape)
-            for y, axis, dense in halves
-        ]
-        return self.out_project(torch.cat(mixed, -1))
+        far = mix(cut(far, "Grid", self.side), self.Dense_0.weight, self.Dense_0.bias).reshape(far.shape)
+        near = mix(cut(near, "Block", self.side), self.Dense_1.weight, self.Dense_1.bias).reshape(near.shape)
+        return self.out_project(torch.cat((far, near), -1))
 
 
 class CrossGating(nn.Module):

@@ -216,7 +216,8 @@ def _attempt(name: str, entry: Entry, tensors: dict[str, Tensor]) -> Attempt | N
 def official_state(network: Published) -> dict[str, Tensor]:
     """The weights of a network under the names of its official implementation.
 
-    Buffers that follow from the geometry are left out, as `from_state` does not ask for them.
+    Buffers that follow from the geometry are left out, as `from_state` does not ask for them; `Published.geometry` has
+    those.
     """
     return {network.official(name): value for name, value in network.state_dict().items() if value.is_floating_point()}
 

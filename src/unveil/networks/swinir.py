@@ -21,12 +21,16 @@ from unveil.networks.windows import (
     channels_last,
     drop_rates,
     initialise,
+    position_tables,
     shift_mask,
     window_side,
 )
 
 MEAN = (0.4488, 0.4371, 0.4040)
 """The mean colour that the network works around (that of DIV2K's training pictures)."""
+
+IMAGE_SIDE = 128
+"""Side of the pictures that the official network was built for. Only masks that it keeps in its state depend on it."""
 
 
 class FeedForward(nn.Module):
@@ -135,6 +139,11 @@ class SwinIR(Network):
             "factor": hidden / dim,
             "features": shapes["conv_last.weight"][1],
         }
+
+    def geometry(self) -> dict[str, Tensor]:
+        masks = shift_mask(torch.empty(1, IMAGE_SIDE, IMAGE_SIDE, 1), self.window)[:, 0]
+        shifted = [name for name, block in self.named_modules() if isinstance(block, WindowBlock) and block.attn.shift]
+        return {**position_tables(self), **{f"{name}.attn_mask": masks for name in shifted}}
 
     def encode(self, image: Tensor, modulate: Modulation = leave) -> Tensor:
         """Features that feed the output convolution: `B 3 H W` -> `B features H W`."""

@@ -21,6 +21,7 @@ from unveil.networks.windows import (
     channels_last,
     drop_rates,
     initialise,
+    position_tables,
     shift_mask,
     window_side,
 )
@@ -188,6 +189,9 @@ class Uformer(Network):
             "modulated": "decoderlayer_0.blocks.0.modulator.weight" in shapes,
             "image_size": 256 if published else 16 * window,
         }
+
+    def geometry(self) -> dict[str, Tensor]:
+        return position_tables(self)
 
     def encode(self, image: Tensor, modulate: Modulation = leave) -> Tensor:
         """Features that feed the output convolution: `B 3 H W` -> `B 2*dim H W`."""

@@ -194,6 +194,15 @@ class Blocks(nn.Module):
         return x
 
 
+def position_tables(network: nn.Module) -> dict[str, Tensor]:
+    """The tables of relative positions that official states of networks with windows hold."""
+    return {
+        f"{name}.relative_position_index": module.positions
+        for name, module in network.named_modules()
+        if isinstance(module, WindowAttention)
+    }
+
+
 def window_side(table: tuple[int, ...]) -> int:
     """The side of the windows that a relative position table of this shape was made for."""
     return (round(table[0] ** 0.5) + 1) // 2

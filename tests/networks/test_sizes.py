@@ -84,3 +84,10 @@ def test_idle_parameters_of_maxim_are_as_many_as_counted() -> None:
             network = networks.build(name)
         pattern = re.compile("|".join(map(re.escape, network.idle())))
         assert sum(value.numel() for key, value in network.named_parameters() if pattern.match(key)) == idle
+
+
+def test_reference_page_has_a_row_for_every_network() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "networks.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    found = {row[0].strip("`"): (row[1], row[2], row[3]) for row in rows}
+    assert found == {name: (entry.form, entry.paper, f"{count(name):,}") for name, entry in networks.NETWORKS.items()}

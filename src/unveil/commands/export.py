@@ -40,7 +40,7 @@ def command(
         bool,
         typer.Option(
             "--official-names",
-            help="Write only the weights, named as the network's official implementation does, to .pth or .safetensors.",
+            help="Write only the weights, as the official implementation names them, to .pth or .safetensors.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,

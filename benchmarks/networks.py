@@ -20,7 +20,7 @@ from unveil import networks
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "reference"))
 
-from cases import NAMES, Case  # noqa: E402
+from cases import NAMES, Case
 
 
 def errors() -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""Weights that we train in the plain shapes load elsewhere: official names, float32, all that a strict load asks for."""
+"""Weights trained here in the plain shapes load elsewhere: official names, float32, all that a strict load asks for."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from unveil.evaluation import tables
 from unveil.evaluation.damage import Generated
 from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.published import PublishedTable, beside
+from unveil.evaluation.sets import EvaluationSet
 from unveil.evaluation.subjects import ModelSubject
 from unveil.evaluation.suites import Suite
 from unveil.evaluation.tables import Row
@@ -78,16 +79,14 @@ class Report:
             parts.append(f"The paper does not say how these were made, what stands here is ours: {'; '.join(own)}.")
         parts += [text for table in beside(self.suite.name) for text in self._published(table)]
         if self.skipped:
-            parts.append("Not measured, for want of their files: " + ", ".join(self.skipped) + ".")
+            parts.append("Not measured, for want of their files: " + "; ".join(self.skipped) + ".")
         return "\n\n".join(parts) + "\n"
 
     def _published(self, table: PublishedTable) -> list[str]:
         """A printed table under our rows of the same columns; ours have no average unless every column is whole."""
         by_name = {row.of.name: row for row in self.rows}
         sets = {benchmark.name: benchmark for benchmark in self.suite.sets}
-        heads = [
-            f"{sets[name].printed}, {sets[name].label}" if name in sets else name.strip("()") for name in table.columns
-        ]
+        heads = [_heading(sets[name]) if name in sets else name.strip("()") for name in table.columns]
         with_average = any(row.average for row in table.rows)
         lines = [
             f"| system | {' | '.join(heads)} |" + (" average |" if with_average else "") + " parameters | source |",
@@ -114,6 +113,11 @@ class Report:
         scores = [column.means[row.of.protocols[0]] for row, column in zip(filter(None, there), columns, strict=True)]
         psnr = math.fsum(score.psnr for score in scores) / len(scores)
         return f"{psnr:.2f}/{math.fsum(score.ssim for score in scores) / len(scores):.3f}"
+
+
+def _heading(benchmark: EvaluationSet) -> str:
+    # On which pictures a paper measured that does not say it, our heading must not pretend to know.
+    return benchmark.label if benchmark.ours else f"{benchmark.printed}, {benchmark.label}"
 
 
 def _own(row: Row | None, subject: str) -> str:

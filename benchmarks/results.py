@@ -4,7 +4,8 @@
 
 A document has blocks between `<!-- results: OPTIONS -->` and `<!-- /results -->`: the options of `unveil evaluate`
 whose table stands there. Blocks of one suite share a folder of results, so that nothing is measured twice, and what was
-measured before and still holds is not measured again. Without documents: docs/results.md and README.md.
+measured before and still holds is not measured again. A block with `--plot radar` also renews the picture
+results-SUITE.png beside its document. Without documents: docs/results.md and README.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,7 +41,9 @@ def rebuild(document: Path, arguments: argparse.Namespace) -> None:
         table = (folder / "table.md").read_text(encoding="utf-8")
         # Where the data lie on this machine is nobody's business.
         table = table.replace(f"--root {shlex.quote(str(arguments.root))}", "--root DATA")
-        return f"{found[1]}{table}{found[4]}"
+        if "--plot" in options and (folder / "radar.png").exists():
+            shutil.copyfile(folder / "radar.png", document.parent / f"results-{suite}.png")
+        return f"{found[1]}\n{table}{found[4]}"
 
     before = document.read_text(encoding="utf-8")
     document.write_text(BLOCK.sub(measured, before), encoding="utf-8")

@@ -88,12 +88,12 @@ class Maxim(Network):
 
     def encode(self, image: Tensor) -> Tensor:
         """Features that feed the output convolution: `B 3 H W` -> `B dim H W`."""
+        own = [self._part(f"stage_0_input_conv_{level}")(pick(image, 2**level)) for level in LEVELS]
         bridges: dict[int, Tensor] = {}
-        x = None
+        x = own[0]
         for level in LEVELS:
-            own = self._part(f"stage_0_input_conv_{level}")(pick(image, 2**level))
             block = self._part(f"stage_0_encoder_block_{level}")
-            bridges[level] = block(torch.cat((own if x is None else x, own), 1))
+            bridges[level] = block(torch.cat((x, own[level]), 1))
             x = block.Conv_1(bridges[level])
         for number in range(self.bottlenecks):
             x = self._part(f"stage_0_global_block_{number}")(x)

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,10 @@ def tensors(name: str) -> dict[str, torch.Tensor]:
     return {key: torch.from_numpy(value) for key, value in Case.load(name).state().items()}
 
 
-@pytest.fixture
-def prompts(tmp_path):
+@pytest.fixture(scope="module")
+def prompts(tmp_path_factory):
     """A table of explicit prompts as the authors', but drawn anew."""
-    path = tmp_path / "prompts.npy"
+    path = tmp_path_factory.mktemp("prompts") / "prompts.npy"
     np.save(path, np.random.default_rng(0).random((7, 128, 128)))
     return path
 
@@ -39,11 +40,25 @@ def picture():
     return np.random.default_rng(1).integers(0, 256, (45, 61, 3), dtype=np.uint8)
 
 
-def converted(tmp_path, name, *flags):
-    source, target = tmp_path / f"{name}.pth", tmp_path / f"{name}.safetensors"
-    torch.save({"params": tensors(name)}, source)
-    assert run(["convert", str(source), "-o", str(target), *map(str, flags)]) == 0
-    return models.read(target)
+@pytest.fixture(scope="module")
+def convert(tmp_path_factory):
+    """Convert a reference case's weights from the command line and read the model; tracing takes most of the time."""
+
+    def convert(name, *flags):
+        folder = tmp_path_factory.mktemp(name)
+        source, target = folder / f"{name}.pth", folder / f"{name}.safetensors"
+        torch.save({"params": tensors(name)}, source)
+        assert run(["convert", str(source), "-o", str(target), *map(str, flags)]) == 0
+        return models.read(target)
+
+    return convert
+
+
+@pytest.fixture(scope="module")
+def explicit(convert, prompts):
+    classifier = prompts.with_name("Classifier.pth")
+    torch.save({"params": tensors("mioir-classifier-m")}, classifier)
+    return convert("mioir-srresnet-ep", "--prompts", prompts, "--classifier", classifier)
 
 
 def agree(model, picture, **options):
@@ -56,50 +71,54 @@ def agree(model, picture, **options):
     return onnx
 
 
-@pytest.mark.slow  # tracing takes most of the time
-def test_plain_weights_become_a_model_that_restores(tmp_path, picture):
-    model = converted(tmp_path, "constyle-v2-originconv")
-    assert model.card.network == {"name": "conv", "config": {"dim": 16}}
-    agree(model, picture)
+def official(name, picture, *others):
+    """What the network itself makes of a picture, 0 to 255."""
+    image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+    with torch.inference_mode():
+        restored = networks.from_state(tensors(name))(image, *others)
+    return restored[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
 
 
 @pytest.mark.slow
-def test_guided_weights_become_a_model_with_a_code_of_the_whole_picture(tmp_path, picture):
-    model = converted(tmp_path, "constyle-v2-constyleconv")
+def test_plain_weights_become_a_model_that_restores(convert, picture):
+    model = convert("constyle-v2-originconv", "--half")
+    assert model.card.network == {"name": "conv", "config": {"dim": 16}}
+    assert {array.dtype.name for array in model.weights["restore"].values()} == {"float16"}
+    agree(model, picture)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+def test_guided_weights_become_a_model_with_a_code_of_the_whole_picture(convert, picture):
+    model = convert("constyle-v2-constyleconv")
     assert model.card.codes == ("code",)
     assert set(model.graphs) == {"restore", "encode"}
     agree(model, picture)
 
 
 @pytest.mark.slow
-def test_explicit_weights_choose_their_prompt_by_the_classifier_or_by_hand(tmp_path, picture, prompts):
-    classifier = tmp_path / "Classifier.pth"
-    torch.save({"params": tensors("mioir-classifier-m")}, classifier)
-    model = converted(tmp_path, "mioir-srresnet-ep", "--prompts", prompts, "--classifier", classifier)
-    assert tuple(model.card.degradations) == ("blur", "noise", "jpeg", "rain", "haze", "dark", "lowres")
-    blind = agree(model, picture)
+def test_explicit_weights_choose_their_prompt_by_the_classifier_or_by_hand(explicit, picture, prompts):
+    assert tuple(explicit.card.degradations) == ("blur", "noise", "jpeg", "rain", "haze", "dark", "lowres")
+    blind = agree(explicit, picture)
     assert blind.weights == {blind.diagnosis.main: 1.0}
-    rain = agree(model, picture, weights={"rain": 0.5})
-    dark = Restorer(model, threads=1).restore(picture, weights={"dark": 1.0})
-    mixed = Restorer(model, threads=1).restore(picture, weights={"dark": 0.6, "rain": 0.4})
+    rain = agree(explicit, picture, weights={"rain": 0.5})
+    dark = Restorer(explicit, threads=1).restore(picture, weights={"dark": 1.0})
+    mixed = Restorer(explicit, threads=1).restore(picture, weights={"dark": 0.6, "rain": 0.4})
     assert not np.array_equal(rain.image, dark)
     assert not np.array_equal(mixed, dark)
-    network = networks.from_state(tensors("mioir-srresnet-ep"))
-    image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     prompt = torch.from_numpy(np.load(prompts)[3][None]).float()
-    with torch.inference_mode():
-        wanted = network(image, prompt)[0].permute(1, 2, 0).clamp(0, 1) * 255
-    assert np.abs(rain.image - wanted.numpy()).max() < 0.6
+    assert np.abs(rain.image - official("mioir-srresnet-ep", picture, prompt)).max() < 0.6
 
 
 @pytest.mark.slow
-def test_explicit_weights_without_a_classifier_must_be_told(tmp_path, picture, prompts, capsys):
-    model = converted(tmp_path, "mioir-srresnet-ep", "--prompts", prompts, "--half")
-    assert {array.dtype.name for array in model.weights["restore"].values()} == {"float16"}
-    path = tmp_path / "mioir-srresnet-ep.safetensors"
-    source = tmp_path / "picture.png"
+def test_explicit_weights_without_a_classifier_must_be_told(explicit, tmp_path, picture, capsys):
     from PIL import Image
 
+    card = replace(explicit.card, estimator=None, blend="none")
+    kept = {role: value for role, value in explicit.weights.items() if role != "estimate"}
+    graphs = {role: value for role, value in explicit.graphs.items() if role != "estimate"}
+    path = models.write(replace(explicit, card=card, weights=kept, graphs=graphs), tmp_path / "told.safetensors")
+    source = tmp_path / "picture.png"
     Image.fromarray(picture).save(source)
     assert run(["restore", str(source), "--model", str(path)]) != 0
     assert "say it with weights" in capsys.readouterr().err
@@ -107,14 +126,9 @@ def test_explicit_weights_without_a_classifier_must_be_told(tmp_path, picture, p
 
 
 @pytest.mark.slow
-def test_adaptive_weights_restore_under_what_they_see(tmp_path, picture):
-    model = converted(tmp_path, "mioir-srresnet-ap")
-    done = agree(model, picture)
-    network = networks.from_state(tensors("mioir-srresnet-ap"))
-    image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
-    with torch.inference_mode():
-        wanted = network(image)[0].permute(1, 2, 0).clamp(0, 1) * 255
-    assert np.abs(done.image - wanted.numpy()).max() < 0.6
+def test_adaptive_weights_restore_under_what_they_see(convert, picture):
+    done = agree(convert("mioir-srresnet-ap"), picture)
+    assert np.abs(done.image - official("mioir-srresnet-ap", picture)).max() < 0.6
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -67,7 +67,13 @@ SMALL: dict[str, dict[str, Any]] = {
 
 RESTORING = [name for name, entry in networks.NETWORKS.items() if entry.restores]
 CODED = [name for name in RESTORING if networks.NETWORKS[name].form != "plain"]
-SEEING = [name for name in networks.NETWORKS if name not in RESTORING]
+TRACED = ("fastnaf", "restormer", "swinir", "srresnet-ep", "srresnet-ap")
+"""Networks whose graphs are tested by default; the others are as well with --exhaustive, for minutes more."""
+
+
+def matrix(names: list[str], default: tuple[str, ...]) -> list[Any]:
+    """Names as parameters, those outside of the default marked exhaustive."""
+    return [name if name in default else pytest.param(name, marks=pytest.mark.exhaustive) for name in names]
 
 
 def small(name: str, seed: int = 0) -> nn.Module:
@@ -178,7 +184,7 @@ def test_saved_under_official_names_it_is_recognised_and_loads(name: str) -> Non
 
 
 @pytest.mark.slow  # torch's exporter works through the shapes symbolically: half a minute for attention over windows
-@pytest.mark.parametrize("name", RESTORING)
+@pytest.mark.parametrize("name", matrix(RESTORING, TRACED))
 def test_graph_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
     from unveil import graphs
 
@@ -195,7 +201,7 @@ def test_graph_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CODED)
+@pytest.mark.parametrize("name", matrix(CODED, TRACED))
 def test_graph_of_a_code_serves_weights_and_sizes_it_has_never_seen(name: str) -> None:
     from unveil import graphs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from unveil.errors import UnknownNetwork
 from unveil.networks.base import Mismatch, Published
 from unveil.networks.table import NETWORKS, Entry
+
+logger = logging.getLogger(__name__)
 
 CONTAINERS = ("params", "params_ema", "state_dict", "model", "ema", "network", "net")
 PREFIXES = ("module.", "net.", "network.", "model.", "net_g.", "_orig_mod.")
@@ -89,7 +92,8 @@ class Recognition:
 def from_state(state: Mapping[str, Any], *, container: str | None = None) -> nn.Module:
     """The network that a state belongs to, with its weights, in evaluation mode.
 
-    Architecture, form and sizes are told by official tensor names and shapes alone.
+    Architecture, form and sizes are told by official tensor names and shapes alone. What was found is logged (INFO);
+    `recognise` gives it.
 
     Args:
         state: official tensor name to tensor or array; prefixes (`module.`, `net.`) and containers (`params`,
@@ -99,7 +103,9 @@ def from_state(state: Mapping[str, Any], *, container: str | None = None) -> nn.
     Raises:
         UnknownNetwork: no network of the table fits; the message lists what was recognised and what is missing.
     """
-    return recognise(state, container=container).build()
+    found = recognise(state, container=container)
+    logger.info("recognised %s", found.describe())
+    return found.build()
 
 
 def recognise(state: Mapping[str, Any], *, container: str | None = None) -> Recognition:

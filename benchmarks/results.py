@@ -15,6 +15,7 @@ import re
 import shlex
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from unveil.commands.application import run
@@ -24,29 +25,38 @@ BLOCK = re.compile(r"(<!-- results: (?P<options>.*?) -->\n)(?P<table>.*?)(<!-- /
 
 
 def rebuild(document: Path, arguments: argparse.Namespace) -> None:
-    """Measure what the document's blocks ask for and write their tables into it."""
-
-    def measured(found: re.Match[str]) -> str:
-        options = shlex.split(found["options"])
-        suite = options[options.index("--suite") + 1]
+    """Measure what the document's blocks ask for and write their tables into it, each as soon as it is there."""
+    wanted = [found["options"] for found in BLOCK.finditer(document.read_text(encoding="utf-8"))]
+    for options in wanted:
+        words = shlex.split(options)
+        suite = words[words.index("--suite") + 1]
         if arguments.only and suite not in arguments.only:
-            return found[0]
+            continue
         folder = arguments.results / suite
-        words = ["evaluate", *options, "--root", str(arguments.root), "-o", str(folder), "--quiet", "--no-sheets"]
-        words += ["--threads", str(arguments.threads)] if arguments.threads else []
-        print(f"{document.name}: unveil {shlex.join(words)}", file=sys.stderr)
-        code = run(words)
-        if code:
-            sys.exit(code)
-        table = (folder / "table.md").read_text(encoding="utf-8")
-        # Where the data lie on this machine is nobody's business.
-        table = table.replace(f"--root {shlex.quote(str(arguments.root))}", "--root DATA")
-        if "--plot" in options and (folder / "radar.png").exists():
+        table = measured(words, folder, arguments)
+        # Read anew: measuring takes long, and somebody may have written meanwhile.
+        text = document.read_text(encoding="utf-8")
+        document.write_text(BLOCK.sub(partial(filled, options=options, table=table), text), encoding="utf-8")
+        if "--plot" in words and (folder / "radar.png").exists():
             shutil.copyfile(folder / "radar.png", document.parent / f"results-{suite}.png")
-        return f"{found[1]}\n{table}{found[4]}"
 
-    before = document.read_text(encoding="utf-8")
-    document.write_text(BLOCK.sub(measured, before), encoding="utf-8")
+
+def measured(words: list[str], folder: Path, arguments: argparse.Namespace) -> str:
+    """The table that `unveil evaluate` makes of these options."""
+    line = ["evaluate", *words, "--root", str(arguments.root), "-o", str(folder), "--quiet", "--no-sheets"]
+    line += ["--threads", str(arguments.threads)] if arguments.threads else []
+    print(f"unveil {shlex.join(line)}", file=sys.stderr)
+    code = run(line)
+    if code:
+        sys.exit(code)
+    table = (folder / "table.md").read_text(encoding="utf-8")
+    # Where the data lie on this machine is nobody's business.
+    return table.replace(f"--root {shlex.quote(str(arguments.root))}", "--root DATA")
+
+
+def filled(found: re.Match[str], options: str, table: str) -> str:
+    """A block with its table, if it is the one with these options; or as it is."""
+    return f"{found[1]}\n{table}{found[4]}" if found["options"] == options else found[0]
 
 
 def main() -> None:

@@ -251,7 +251,9 @@ def _plot(report: Report, folder: Path, terminal: Terminal) -> None:
     from unveil.evaluation.radar import radar
 
     try:
-        radar(report.rows, report.subjects, title=f"Suite {report.suite.name}").save(folder / "radar.png")
+        radar(report.rows, report.subjects, title=f"Suite {report.suite.name}").save(
+            folder / "radar.png", optimize=True
+        )
     except InvalidRequest as error:
         terminal.note(f"no radar: {error}")
 

@@ -24,7 +24,7 @@ Point = tuple[float, float]
 
 
 def radar(rows: Sequence[Row], subjects: Sequence[str], *, title: str) -> Image.Image:
-    """Draw PSNR of every subject that has a figure on every set.
+    """Draw PSNR of every subject that has a figure on every set; the image has a palette, which keeps its file small.
 
     Raises InvalidRequest with fewer than three sets or two such subjects.
     """
@@ -55,7 +55,7 @@ def radar(rows: Sequence[Row], subjects: Sequence[str], *, title: str) -> Image.
     for axis, row in enumerate(rows):
         _label(pen, axis, len(rows), (row.of.printed, row.of.label, f"{lowest[axis]:.1f} to {highest[axis]:.1f} dB"))
     _legend(pen, there, title)
-    return image.resize((SIDE, SIDE + legend), Image.Resampling.LANCZOS)
+    return image.resize((SIDE, SIDE + legend), Image.Resampling.LANCZOS).quantize(128)
 
 
 def _at(axis: int, axes: int, share: float) -> Point:
@@ -79,7 +79,8 @@ def _label(pen: ImageDraw.ImageDraw, axis: int, axes: int, lines: Sequence[str])
     tall = 19 * _FINER
     top = y + (down - 1) / 2 * tall * len(lines)
     for place, line in enumerate(lines):
-        left = x + (across - 1) / 2 * font.getlength(line)
+        wide = font.getlength(line)
+        left = min(max(x + (across - 1) / 2 * wide, 0), SIDE * _FINER - wide)
         pen.text((left, top + place * tall), line, fill=_INK if place < len(lines) - 1 else (110, 110, 118), font=font)
 
 

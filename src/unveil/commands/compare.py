@@ -152,7 +152,7 @@ def _strip(trio: Trio, scores: Sequence[Score], limit: int) -> Strip:
 
 
 def _said(score: Score) -> str:
-    return f"{score.psnr:.2f} dB / {score.ssim:.4f}"
+    return "equal" if score.psnr == float("inf") else f"{score.psnr:.2f} dB / {score.ssim:.4f}"
 
 
 def _means(scored: Sequence[tuple[Trio, tuple[Score, ...]]]) -> list[tuple[float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.sets import FoundSet, Item
 from unveil.evaluation.subjects import INPUT, Subject, Tick
 from unveil.evaluation.tables import capped
+from unveil.metrics import Score
 from unveil.metrics.sheets import FULL_ERROR, Panel, Strip, cutout, draw, error_map
 
 KEY = "unveil"
@@ -64,8 +66,8 @@ class Sheet:
             before, after = entry.before.scores[first], entry.after.scores[first]
             said = f", taken for {entry.after.diagnosis}" if entry.after.diagnosis else ""
             panels = (
-                Panel(part(degraded), f"input   {before.psnr:.2f} dB / {before.ssim:.3f}"),
-                Panel(part(restored), f"output   {after.psnr:.2f} dB / {after.ssim:.3f}{said}"),
+                Panel(part(degraded), f"input   {_said(before)}"),
+                Panel(part(restored), f"output   {_said(after)}{said}"),
                 Panel(part(truth), "truth"),
                 Panel(part(error_map(restored, truth)), "error of the output"),
             )
@@ -99,6 +101,10 @@ def sheets(measuring: Measuring) -> Iterator[Sheet]:
             ]
             if both:
                 yield Sheet(found, subject, tuple(_choose(both, found.of.protocols[0])))
+
+
+def _said(score: Score) -> str:
+    return "equal to the truth" if math.isinf(score.psnr) else f"{score.psnr:.2f} dB / {score.ssim:.3f}"
 
 
 def _choose(known: list[tuple[Item, Record, Record]], protocol: str) -> list[Chosen]:

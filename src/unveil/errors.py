@@ -8,7 +8,7 @@ UnveilError
 │   ├── UnwritablePicture   the result cannot be written as asked
 │   └── OutputExists        the output is already there and overwriting was not asked for
 ├── ModelError              something is wrong with a model file
-│   ├── ModelNotFound       no bundled or user model has this name, no file this path
+│   ├── ModelNotFound       no bundled or user model has this name, no file this path; or not to be had from the hub
 │   ├── InvalidModel        not a model file, or one with parts missing, foreign or changed
 │   ├── ModelTooNew         written in a format that this version does not know
 │   └── UnknownNetwork      weights of no network that is known, or of several mixed up
@@ -67,7 +67,7 @@ class ModelError(UnveilError):
 
 
 class ModelNotFound(ModelError):
-    """Raised when a name is not in the catalogue and no file lies at the path."""
+    """Raised when a name is not in the catalogue, no file lies at the path, or the hub does not give it."""
 
 
 class InvalidModel(ModelError):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from unveil import engines
 from unveil.engines import Network
 from unveil.errors import EngineError, InvalidRequest
-from unveil.models import Card, Model, blend
+from unveil.models import Card, Facts, Model, blend, describe
 from unveil.models.card import CLEAN, RULES
 from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis
@@ -96,6 +96,17 @@ class Restorer:
     @property
     def name(self) -> str:
         return self.card.name
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What another program needs to know to use the model: see `unveil.models.Facts`."""
+        return describe(self.model)
+
+    def push_to_hub(self, repository: str, *, token: str | None = None, private: bool = False) -> str:
+        """Put the model and a page about it on the Hugging Face hub; see `unveil.models.hub.push`."""
+        from unveil.models import hub
+
+        return hub.push(self.model, repository, token=token, private=private)
 
     def diagnose(self, image: object) -> Diagnosis:
         """Say what is wrong with an image.

@@ -11,6 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def channels_first(x: Tensor) -> Tensor:
+    """`B H W C` -> `B C H W`, without a copy."""
+    return x.permute(0, 3, 1, 2)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """`B C H W` -> `B H W C`, without a copy."""
+    return x.permute(0, 2, 3, 1)
+
+
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of every pixel, with weight and bias (biased variance).
 
@@ -25,8 +35,7 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],), self.weight, self.bias, self.eps)
-        return y.permute(0, 3, 1, 2)
+        return channels_first(F.layer_norm(channels_last(x), (x.shape[1],), self.weight, self.bias, self.eps))
 
 
 class BiasFreeNorm2d(nn.Module):

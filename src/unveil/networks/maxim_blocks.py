@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unveil.networks.layers import split
-from unveil.networks.windows import channels_first, channels_last
+from unveil.networks.layers import channels_first, channels_last, split
 
 Axis: TypeAlias = Literal["Grid", "Block"]
 """What is mixed: the pixels at the same place of all cells of a grid, or all pixels of a block."""

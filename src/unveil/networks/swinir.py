@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.networks.base import Mismatch, Modulation, Network, Shapes, depth, leave
+from unveil.networks.layers import channels_first, channels_last
 from unveil.networks.windows import (
     Blocks,
     WindowAttention,
     WindowBlock,
-    channels_first,
-    channels_last,
     drop_rates,
     initialise,
     position_tables,

@@ -17,16 +17,6 @@ FOREIGN = -100.0
 """What is added to the score of a key from another region of the picture (the published value)."""
 
 
-def channels_first(x: Tensor) -> Tensor:
-    """`B H W C` -> `B C H W`, without a copy."""
-    return x.permute(0, 3, 1, 2)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """`B C H W` -> `B H W C`, without a copy."""
-    return x.permute(0, 2, 3, 1)
-
-
 def partition(x: Tensor, window: int) -> Tensor:
     """Cut a map into windows, row by row: `B H W C` -> `B windows window**2 C`."""
     # Axis by axis: torch's exporter takes much longer over one reshape of several free sides.

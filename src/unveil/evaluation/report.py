@@ -92,8 +92,12 @@ class Report:
             f"| system | {' | '.join(heads)} |" + (" average |" if with_average else "") + " parameters | source |",
             "|---" * (len(heads) + 3 + with_average) + "|",
         ]
-        for subject in self.subjects:
+        # A table of gains has no place for levels.
+        are_gains = any(figure.startswith("+") for row in table.rows for figure in row.figures)
+        for subject in () if are_gains else self.subjects:
             cells = [_own(by_name.get(name), subject) for name in table.columns]
+            if set(cells) == {"-"}:
+                continue
             average = f" {self._average(table, by_name, subject)} |" if with_average else ""
             lines.append(f"| {subject} | {' | '.join(cells)} |{average} | measured |")
         for row in table.rows:

@@ -274,7 +274,7 @@ DAMAGES: dict[str, tuple[str, str, Damage]] = {
 """What `local` does to clean pictures: identifier, label and damage, by name."""
 
 _TABLE: dict[str, tuple[str, Callable[[], tuple[EvaluationSet, ...]]]] = {
-    "local": ("Small sets that lie beside the code: real pairs, and degradations of our own.", local),
+    "local": ("A few pairs of public sets, and degradations of our own on CBSD68 and Kodak24.", local),
     "3d": ("Three degradations, as AirNet, PromptIR and ABAIR's Table 2 print them.", three),
     "5d": ("Five degradations, as IDR and ABAIR's Table 1 print them.", five),
     "8d": ("The five, and the three that ABAIR adds adapters for (Table 4, starred rows).", lambda: five() + unseen()),

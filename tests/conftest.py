@@ -22,6 +22,20 @@ def toy(toy_path):
     return models.read(toy_path)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--exhaustive", action="store_true", help="also run what is marked exhaustive")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the rest of large matrices: it takes minutes and says little that the default part does not say."""
+    if config.getoption("--exhaustive"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Fail what takes too long without saying so, or the suite grows slow one test at a time."""

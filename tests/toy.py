@@ -84,10 +84,11 @@ def estimate_graph() -> bytes:
 def encode_graph() -> bytes:
     node = helper.make_node
     nodes = [
-        node("ReduceMean", ["view"], ["mean"], axes=[2, 3]),
+        node("ReduceMean", ["image"], ["mean"], axes=[2, 3]),
         node("Mul", ["mean", "gain"], ["shade"]),
     ]
-    return external_graph(nodes, [value("view", 1, 3, SIDE, SIDE)], [value("shade", 1, 3, 1, 1)], {"gain": (1,)})
+    image = value("image", "batch", 3, "4*rows", "4*columns")
+    return external_graph(nodes, [image], [value("shade", "batch", 3, 1, 1)], {"gain": (1,)})
 
 
 def toy_model(*, estimator: bool = True, code: bool = False, dtype=np.float16) -> Model:
@@ -135,7 +136,6 @@ def toy_model(*, estimator: bool = True, code: bool = False, dtype=np.float16) -
         else None,
         blend="sw" if estimator else "none",
         codes=("shade",) if code else (),
-        code_side=SIDE if code else 0,
         summary="For tests only.",
         licence="Apache-2.0",
     )

@@ -8,13 +8,18 @@ UnveilError
 │   ├── UnwritablePicture   the result cannot be written as asked
 │   └── OutputExists        the output is already there and overwriting was not asked for
 ├── ModelError              something is wrong with a model file
-│   ├── ModelNotFound       no bundled or user model has this name, no file this path
+│   ├── ModelNotFound       no bundled or user model has this name, no file this path; or not to be had from the hub
 │   ├── InvalidModel        not a model file, or one with parts missing, foreign or changed
-│   └── ModelTooNew         written in a format that this version does not know
+│   ├── ModelTooNew         written in a format that this version does not know
+│   └── UnknownNetwork      weights of no network that is known, or of several mixed up
 ├── EngineError             an engine cannot run this model
 │   └── MissingExtra        a package of an optional extra is not installed
 ├── InvalidRequest          an argument contradicts another one, or names what the model does not have
-└── RecipeError             a training recipe is wrong
+├── RecipeError             a training recipe is wrong
+└── DataError               something is wrong with a data set
+    ├── DataSetMissing      a set, or a part of it, is not where it was looked for
+    ├── DownloadFailed      a server did not give what was asked for
+    └── UnsafeArchive       an archive that would write outside its folder or fill the disk
 
 Every message says what was found, what was expected, and what to do next.
 """
@@ -62,7 +67,7 @@ class ModelError(UnveilError):
 
 
 class ModelNotFound(ModelError):
-    """Raised when a name is not in the catalogue and no file lies at the path."""
+    """Raised when a name is not in the catalogue, no file lies at the path, or the hub does not give it."""
 
 
 class InvalidModel(ModelError):
@@ -71,6 +76,10 @@ class InvalidModel(ModelError):
 
 class ModelTooNew(ModelError):
     """Raised when a model file has a format number that this version of unveil does not know."""
+
+
+class UnknownNetwork(ModelError):
+    """Raised when weights belong to no network of the table, or to several; says what was recognised and what lacks."""
 
 
 class EngineError(UnveilError):
@@ -91,3 +100,19 @@ class InvalidRequest(UnveilError, ValueError):
 
 class RecipeError(UnveilError):
     """Raised when a training recipe has an unknown key, a missing one, or a value that cannot work."""
+
+
+class DataError(UnveilError):
+    """Something is wrong with a data set, or with a file it is made from."""
+
+
+class DataSetMissing(DataError):
+    """Raised when a set, or a part of one, is not where it was looked for; says what was expected there."""
+
+
+class DownloadFailed(DataError):
+    """Raised when a server does not give a file, gives another one than before, or the disk is too small for it."""
+
+
+class UnsafeArchive(DataError):
+    """Raised for an archive whose files would lie outside the folder they are unpacked in, or fill the disk."""

@@ -1,26 +1,20 @@
-"""Networks to weightless ONNX graphs, and runs to model files.
-
-A graph names every weight of its network but holds none: the weights come from the model file when a session is
-opened, so that one graph serves every blend of adapters.
-"""
+"""What a training run has finished, as a model file; a model and a blend, as one ONNX file."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import nn
 
 import unveil
-from unveil import models, networks
+from unveil import graphs, models, networks
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidRequest, RecipeError
 from unveil.methods.abair.estimator import Estimator
@@ -28,131 +22,13 @@ from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.training.recipe import Recipe
 from unveil.training.run import fresh_adapter, part
 
-if TYPE_CHECKING:
-    import onnx
-
-OPSET = 18
-WEIGHTS_FILE = "weights.bin"
+LARGEST_HALO = 64
 
 
-def restoring_graph(network: nn.Module) -> bytes:
-    """The role `restore`: `image` (batch, 3, m*rows, m*columns) -> `restored`, m being the network's size multiple."""
-    multiple = int(cast("networks.RestorationNetwork", network).size_multiple)
-    side = multiple * max(2, -(-64 // multiple))
-    dims = {
-        0: torch.export.Dim("batch", min=1, max=1024),
-        2: multiple * torch.export.Dim("rows", min=1, max=65536 // multiple),
-        3: multiple * torch.export.Dim("columns", min=1, max=65536 // multiple),
-    }
-    example = torch.rand(2, 3, side, side + multiple)
-    return weightless_graph(network, example, inputs=["image"], outputs=["restored"], dims=dims)
-
-
-def estimating_graph(estimator: nn.Module, side: int) -> bytes:
-    """The role `estimate`: `views` (batch, 3, side, side) -> `logits` (batch, classes)."""
-    dims = {0: torch.export.Dim("batch", min=1, max=1024)}
-    return weightless_graph(estimator, torch.rand(2, 3, side, side), inputs=["views"], outputs=["logits"], dims=dims)
-
-
-def weightless_graph(
-    network: nn.Module, example: torch.Tensor, *, inputs: list[str], outputs: list[str], dims: Mapping[int, Any]
-) -> bytes:
-    """Export a network of one input as an ONNX graph whose weights are external and absent.
-
-    Raises:
-        InvalidRequest: the exporter lost a weight (folded it into a constant), so a blend could not reach it.
-    """
-    from onnxscript import optimizer
-
-    was_training = network.training
-    network.eval()
-    with _silence(), torch.no_grad():
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            optimize=False,
-            opset_version=OPSET,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=(dict(dims),),
-            verbose=False,
-        )
-        assert program is not None
-        network.train(was_training)
-        proto = program.model_proto
-        names = set(network.state_dict())
-        weights = [tensor for tensor in proto.graph.initializer if tensor.name in names]
-        _as_inputs(proto, weights)
-        proto = cast("onnx.ModelProto", optimizer.optimize(proto))
-    _as_external(proto, weights)
-    _strip(proto)
-    used = {name for node in proto.graph.node for name in node.input}
-    lost = sorted(names - {tensor.name for tensor in weights} | {w.name for w in weights if w.name not in used})
-    if lost:
-        raise InvalidRequest(f"the exported graph does not use the weights {', '.join(lost[:5])} ({len(lost)} in all)")
-    return proto.SerializeToString()
-
-
-def _as_inputs(proto: onnx.ModelProto, weights: list[onnx.TensorProto]) -> None:
-    """Turn weights into graph inputs, so that the optimiser cannot fold them away."""
-    from onnx import helper
-
-    for tensor in weights:
-        proto.graph.initializer.remove(tensor)
-        proto.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
-
-
-def _as_external(proto: onnx.ModelProto, weights: list[onnx.TensorProto]) -> None:
-    """Turn those inputs back into initialisers whose data lie elsewhere."""
-    from onnx import TensorProto
-
-    names = {tensor.name for tensor in weights}
-    kept = [value for value in proto.graph.input if value.name not in names]
-    del proto.graph.input[:]
-    proto.graph.input.extend(kept)
-    offset = 0
-    for tensor in weights:
-        length = 4 * int(np.prod(tensor.dims, dtype=np.int64))
-        external = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        external.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", WEIGHTS_FILE), ("offset", str(offset)), ("length", str(length))):
-            external.external_data.add(key=key, value=value)
-        proto.graph.initializer.append(external)
-        offset += length
-
-
-def _strip(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter leaves for debugging: it is many times larger than the graph."""
-    del proto.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    del proto.graph.value_info[:]
-    proto.doc_string = proto.graph.doc_string = ""
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in [*proto.graph.input, *proto.graph.output, *proto.graph.initializer]:
-        del value.metadata_props[:]
-        value.doc_string = ""
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The exporter warns about its own insides; nothing there is for a user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def arrays(module: nn.Module, *, half: bool = True) -> dict[str, NDArray[Any]]:
-    """The weights of a module as arrays, float16 unless that would overflow or `half` is off."""
-    return {name: _array(value, half=half) for name, value in module.state_dict().items()}
+def arrays(module: nn.Module, names: Collection[str], *, half: bool = True) -> dict[str, NDArray[Any]]:
+    """Weights of a module as arrays, float16 unless that would overflow or `half` is off."""
+    state = module.state_dict()
+    return {name: _array(state[name], half=half) for name in names}
 
 
 def _array(value: torch.Tensor, *, half: bool) -> NDArray[Any]:
@@ -176,20 +52,21 @@ def model_from_checkpoint(path: Path | str) -> Model:
     network = networks.build(name, **config)
     network.load_state_dict(part(base, "network."))
     network.eval()
-    weights = {"restore": arrays(network)}
-    graphs = {"restore": restoring_graph(network)}
+    graph = graphs.restoring(network)
+    weights = {"restore": arrays(network, graph.weights)}
+    traced = {"restore": graph.data}
     checksum = models.base_checksum(weights["restore"])
     adapters = _adapters(path, recipe, network, checksum) if path.is_dir() else {}
     estimator = None
     if path.is_dir() and (path / "estimation" / "calibration.pt").exists():
-        estimator, weights["estimate"], graphs["estimate"] = _estimator(path)
-    multiple = int(cast("networks.RestorationNetwork", network).size_multiple)
+        estimator, weights["estimate"], traced["estimate"] = _estimator(path)
+    multiple = int(cast("networks.Network", network).size_multiple)
     card = Card(
         name=recipe.name,
         network={"name": name, "config": config},
         size_multiple=multiple,
         stride=multiple,
-        halo=_halo(network, multiple),
+        halo=measured_halo(network),
         base_checksum=checksum,
         degradations={degradation: DEGRADATIONS[degradation].printed for degradation in adapters},
         adapters={
@@ -210,7 +87,7 @@ def model_from_checkpoint(path: Path | str) -> Model:
         code_version=unveil.__version__,
         recipe=_shareable(recipe),
     )
-    return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=graphs, tables={})
+    return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=traced, tables={})
 
 
 def _shareable(recipe: Recipe) -> dict[str, Any]:
@@ -292,13 +169,17 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
         temperature=float(calibration["temperature"]),
         clean_threshold=stage.clean_threshold,
     )
-    return card, arrays(estimator), estimating_graph(estimator, stage.side)
+    graph = graphs.estimating(estimator, stage.side)
+    return card, arrays(estimator, graph.weights), graph.data
 
 
-def _halo(network: nn.Module, multiple: int) -> int:
-    """The halo of a tile: what the trained network really looks at, in whole strides, within reason."""
-    radius = networks.receptive_radius(network)
-    return min(64, max(multiple, -(-radius // multiple) * multiple))
+def measured_halo(network: nn.Module) -> int:
+    """The halo of a tile: what the network really looks at, in whole strides, within reason."""
+    multiple = cast("networks.Network", network).size_multiple
+    # Four times the largest halo tells whether the network looks further; it need not be known how far.
+    side = max(4 * LARGEST_HALO, 3 * multiple)
+    radius = networks.receptive_radius(network, side=side)
+    return min(max(LARGEST_HALO, multiple), max(multiple, -(-radius // multiple) * multiple))
 
 
 def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:
@@ -308,11 +189,19 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
         model: the model.
         path: the file to write; written under a temporary name first.
         weights: adapter to weight; `None` is the base alone.
+
+    Raises:
+        InvalidRequest: the network needs a code beside the picture.
     """
     import onnx
     from onnx import numpy_helper
 
     path = Path(path)
+    if model.card.codes:
+        raise InvalidRequest(
+            f"{model.card.name} computes a code on the whole picture first, which one ONNX file for tiles cannot hold; "
+            "use the model file, whose graphs are ONNX too (docs/reference/model-file.md)."
+        )
     proto = onnx.load_from_string(model.graphs["restore"])
     blended = models.blend(model.weights["restore"], model.adapters, weights or {})
     for index, tensor in enumerate(proto.graph.initializer):
@@ -326,3 +215,50 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def write_official(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:
+    """Write the restoring network's weights, a blend merged in, as the official implementation names and expects them.
+
+    Buffers that only a strict load elsewhere asks for are included. Everything is float32.
+
+    Args:
+        model: the model.
+        path: `.pth` (a container `params`, as BasicSR has it) or `.safetensors` (the tensors alone).
+        weights: adapter to weight; `None` is the base alone.
+
+    Raises:
+        InvalidRequest: the network is our own.
+    """
+    path = Path(path)
+    network = models_network(model, weights or {})
+    state = {**networks.official_state(network), **network.geometry()}
+    state = {name: value.clone().contiguous() for name, value in state.items()}
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix.lower() == ".safetensors":
+            save_file(state, temporary, metadata={"format": "pt"})
+        else:
+            torch.save({"params": state}, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def models_network(model: Model, weights: Mapping[str, float]) -> networks.Published:
+    """The published network that restores in a model, in PyTorch, with a blend merged in."""
+    name = model.card.network["name"]
+    entry = networks.NETWORKS.get(name)
+    if entry is None or entry.paper.startswith("ours"):
+        raise InvalidRequest(
+            f"{model.card.name} has the network {name!r}, which no official implementation has; official names exist "
+            f"for {', '.join(key for key, value in networks.NETWORKS.items() if not value.paper.startswith('ours'))}."
+        )
+    network = entry.load().build(**model.card.network["config"])
+    found = {key: value for role in ("encode", "prompt") for key, value in model.weights.get(role, {}).items()}
+    found |= models.blend(model.weights["restore"], model.adapters, weights)
+    state = {key: torch.from_numpy(np.array(value, np.float32)) for key, value in found.items()}
+    # What the published network never uses is in no model file; it stays as it was drawn.
+    network.load_state_dict(state, strict=False)
+    return network.eval()

@@ -14,7 +14,7 @@ import unveil as package
 from unveil.commands import application
 from unveil.errors import InvalidRequest, MissingExtra
 
-COMMANDS = ("restore", "diagnose", "degrade", "models", "export", "train")
+COMMANDS = ("restore", "diagnose", "degrade", "models", "export", "train", "prepare")
 HEAVY = ("numpy", "torch", "onnxruntime", "pyvips", "PIL", "openvino", "rich.progress")
 
 

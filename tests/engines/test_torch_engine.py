@@ -48,7 +48,7 @@ def torch_toy(monkeypatch):
             return self.head(torch.stack((views.mean((1, 2, 3)), difference.mean((1, 2, 3))), 1))
 
     build = {"toy": Toy}
-    networks = SimpleNamespace(build=lambda name, **config: build[name](**config))
+    networks = SimpleNamespace(NETWORKS={}, build=lambda name, **config: build[name](**config))
     monkeypatch.setitem(sys.modules, "unveil.networks", networks)
     monkeypatch.setitem(sys.modules, "unveil.methods.abair.estimator", SimpleNamespace(Estimator=Estimator))
 
@@ -94,5 +94,5 @@ def test_network_that_cannot_be_built_is_an_engine_error(toy):
 
 def test_other_roles_are_refused(toy):
     pytest.importorskip("torch")
-    with pytest.raises(EngineError, match=r"'encode'.*onnx"):
-        engines.choose("torch").open(toy, "encode", {}, {})
+    with pytest.raises(EngineError, match=r"'map'.*onnx"):
+        engines.choose("torch").open(toy, "map", {}, {})

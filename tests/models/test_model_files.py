@@ -141,7 +141,7 @@ def test_missing_graph_is_noticed(parts, spoilt, role):
 def test_missing_encoder_is_noticed(parts, spoilt):
     tensors, card = parts
     with pytest.raises(InvalidModel, match="graphs/encode"):
-        models.read(spoilt(tensors, card | {"codes": ["shade"], "code_side": 32}))
+        models.read(spoilt(tensors, card | {"codes": ["shade"]}))
 
 
 @pytest.mark.parametrize(

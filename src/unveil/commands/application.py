@@ -13,7 +13,20 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from unveil.commands import degrade, diagnose, export, models, restore, train
+from unveil.commands import (
+    compare,
+    convert,
+    data,
+    degrade,
+    diagnose,
+    evaluate,
+    export,
+    models,
+    prepare,
+    restore,
+    serve,
+    train,
+)
 from unveil.commands.batch import INTERRUPTED
 from unveil.commands.terminal import Terminal, examples
 from unveil.errors import InvalidRequest, UnveilError
@@ -102,9 +115,17 @@ for name, module in {
     "degrade": degrade,
     "models": models,
     "export": export,
+    "convert": convert,
     "train": train,
+    "prepare": prepare,
+    "evaluate": evaluate,
+    "compare": compare,
+    "serve": serve,
 }.items():
-    app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=module is not models)(module.command)
+    bare = module in (models, prepare, serve)
+    app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=not bare)(module.command)
+data.app.command("check", cls=WithExamples, epilog=data.EXAMPLES, no_args_is_help=True)(data.command)
+app.add_typer(data.app, name="data")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

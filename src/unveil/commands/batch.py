@@ -39,11 +39,11 @@ def run_batch(
     listed: they count as failures.
     """
     records: list[Record] = [
-        {"input": error.filename, "error": _explain(error.filename, error, terminal)} for error in unreadable
+        {"input": error.filename, "error": explain(error.filename, error, terminal)} for error in unreadable
     ]
     interrupted = False
     try:
-        with terminal.progress(len(items)) as bar, _stopping() as stop_if_asked:
+        with terminal.progress(len(items)) as bar, stopping() as stop_if_asked:
 
             def tick(done: int, total: int) -> None:
                 stop_if_asked()
@@ -58,7 +58,7 @@ def run_batch(
                 except BrokenPipeError:
                     raise
                 except Exception as error:
-                    record["error"] = _explain(record["input"], error, terminal)
+                    record["error"] = explain(record["input"], error, terminal)
                 records.append(record)
                 if record["error"] is None:
                     show(record)
@@ -77,7 +77,7 @@ def run_batch(
 
 
 @contextmanager
-def _stopping() -> Generator[Callable[[], None]]:
+def stopping() -> Generator[Callable[[], None]]:
     """Inside, the first Ctrl-C only asks: what this gives then raises KeyboardInterrupt when it is
     called. A second Ctrl-C raises at once.
 
@@ -107,7 +107,7 @@ def _stopping() -> Generator[Callable[[], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _explain(path: str | PathLike[str], error: Exception, terminal: Terminal) -> str:
+def explain(path: str | PathLike[str], error: Exception, terminal: Terminal) -> str:
     """Report one failure on stderr and return it as text."""
     if isinstance(error, PictureError):
         text = error.cause if error.path is None else f"{shown(error.path)}: {error.cause}"

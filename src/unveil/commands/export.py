@@ -15,6 +15,7 @@ from unveil.errors import InvalidRequest, OutputExists
 EXAMPLES = examples(
     "unveil export runs/first -o mine.safetensors                      what a training run has finished",
     "unveil export mine.safetensors -o rain.onnx --weights rain=1      one self-contained ONNX file",
+    "unveil export runs/first -o net_g.pth --official-names            for the original repository, BasicSR, spandrel",
 )
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth")
@@ -28,22 +29,35 @@ def command(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="X.safetensors|X.onnx", help="File to write; its ending decides.")
+        Path,
+        typer.Option("--output", "-o", metavar="X.safetensors|X.onnx|X.pth", help="File to write; its ending decides."),
     ],
     weights: Annotated[
         str | None,
         typer.Option("--weights", metavar="rain=1", help="Blend to merge into an ONNX file; the bare base without it."),
     ] = None,
+    official_names: Annotated[
+        bool,
+        typer.Option(
+            "--official-names",
+            help="Write only the weights, as the official implementation names them, to .pth or .safetensors.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Turn a checkpoint into a model file, or a model and a blend into one ONNX file.
+    """Turn a checkpoint into a model file, a model and a blend into one ONNX file, or into official weights.
 
     Needs the extra 'train'.
     """
     ending = output.suffix.lower()
-    if ending not in (".safetensors", ".onnx"):
-        raise InvalidRequest(f"-o {shown(output)}: the file must end in .safetensors (a model file) or .onnx")
-    if ending == ".safetensors" and weights is not None:
+    if official_names and ending not in (".safetensors", ".pth"):
+        raise InvalidRequest(f"-o {shown(output)}: official weights end in .pth or .safetensors")
+    if not official_names and ending not in (".safetensors", ".onnx"):
+        raise InvalidRequest(
+            f"-o {shown(output)}: the file must end in .safetensors (a model file) or .onnx; "
+            ".pth needs --official-names"
+        )
+    if ending == ".safetensors" and weights is not None and not official_names:
         raise InvalidRequest("--weights merges a blend into an .onnx file; a model file keeps all its adapters")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
     if output.exists() and not overwrite:
@@ -60,7 +74,9 @@ def command(
             model = models.read(models.find(source))
         arguments.require_known(given or (), model.card.degradations, "--weights", f"the model {model.card.name}")
         output.parent.mkdir(parents=True, exist_ok=True)
-        if ending == ".safetensors":
+        if official_names:
+            export.write_official(model, output, weights=given)
+        elif ending == ".safetensors":
             models.write(model, output)
         else:
             export.write_onnx(model, output, weights=given)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -21,7 +21,8 @@ try:
 except ImportError as error:
     raise MissingExtra("the engine 'torch'", "train") from error
 
-OUTPUTS = {"restore": "restored", "estimate": "logits"}
+OUTPUTS = {"restore": "restored", "estimate": "logits", "encode": "code", "prompt": "code"}
+CODED = ("restore", "encode", "prompt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class TorchNetwork:
     """A module in evaluation mode on its device."""
 
     label: str
-    module: torch.nn.Module
+    call: Callable[..., torch.Tensor]
     device: torch.device
     output: str
 
@@ -38,7 +39,7 @@ class TorchNetwork:
         named = dict(zip(list(inputs)[1:], codes, strict=True))
         try:
             with torch.inference_mode():
-                result = self.module(first, **named)
+                result = self.call(first, **named)
         except Exception as error:
             raise EngineError(f"{self.label}: PyTorch stopped ({error}).") from error
         return {self.output: result.float().contiguous().cpu().numpy()}
@@ -69,8 +70,12 @@ class TorchEngine:
             raise
         except Exception as error:
             raise EngineError(f"{label}: PyTorch cannot build its network ({error}).") from error
-        state = {name: torch.from_numpy(np.array(array, dtype=np.float32)) for name, array in weights.items()}
-        parameters = {name for name, _ in module.named_parameters()}
+        # One module serves several roles: what this role does not use may lie with another one, or nowhere.
+        shared = [model.weights.get(other, {}) for other in CODED if role in CODED and other != role]
+        arrays = {name: array for named in (*shared, weights) for name, array in named.items()}
+        state = {name: torch.from_numpy(np.array(array, dtype=np.float32)) for name, array in arrays.items()}
+        idle = tuple(getattr(module, "idle", tuple)())
+        parameters = {name for name, _ in module.named_parameters() if not name.startswith(idle)}
         if missing := sorted(parameters - set(state)):
             raise EngineError(f"{label}: the network has parameters without weights: {', '.join(missing[:3])}.")
         try:
@@ -83,13 +88,23 @@ class TorchEngine:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module = module.eval().to(device)
         module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        return TorchNetwork(label, module, device, OUTPUTS[role])
+        return TorchNetwork(label, _method(module, role), device, OUTPUTS[role])
 
 
 def _build(model: Model, role: str) -> torch.nn.Module:
-    if role == "restore":
+    networks = import_module("unveil.networks")
+    if role != "estimate":
         network = model.card.network
-        return import_module("unveil.networks").build(network["name"], **network["config"])
-    if model.card.estimator is None:
+        return networks.build(network["name"], **network["config"])
+    estimator = model.card.estimator
+    if estimator is None:
         raise EngineError("the card describes no estimator")
-    return import_module("unveil.methods.abair.estimator").Estimator(**model.card.estimator.config)
+    if estimator.name in networks.NETWORKS:
+        return networks.build(estimator.name, **estimator.config)
+    return import_module("unveil.methods.abair.estimator").Estimator(**estimator.config)
+
+
+def _method(module: torch.nn.Module, role: str) -> Callable[..., torch.Tensor]:
+    """What a role calls; the estimator of ABAIR is called itself."""
+    name = {"restore": "restore", "encode": "summarise", "prompt": "summarise", "estimate": "logits"}[role]
+    return getattr(module, name, module)

@@ -1,5 +1,6 @@
-"""How close two pictures are: PSNR and SSIM, in the convention of the PromptIR family (see each function)."""
+"""How close two pictures are: PSNR and SSIM, in the field's conventions by name (see `PROTOCOLS`). NumPy only."""
 
 from unveil.metrics.fidelity import psnr, ssim
+from unveil.metrics.protocols import PROTOCOLS, Protocol, Score, protocol
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["PROTOCOLS", "Protocol", "Score", "protocol", "psnr", "ssim"]

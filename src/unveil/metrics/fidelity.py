@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,12 @@ from unveil.errors import InvalidRequest
 
 Values = NDArray[Any]
 
-WINDOW = 7
+Window: TypeAlias = Literal["uniform", "gaussian"]
+
+SIDES: dict[Window, int] = {"uniform": 7, "gaussian": 11}
+SIGMA = 1.5
 _STRIP_ROWS = 64
-_C1, _C2 = 0.01**2, 0.03**2
+C1, C2 = 0.01**2, 0.03**2
 
 
 def psnr(a: Values, b: Values, *, peak: float = 1.0) -> float:
@@ -26,48 +29,60 @@ def psnr(a: Values, b: Values, *, peak: float = 1.0) -> float:
 
     Raises InvalidRequest for differing shapes, an empty picture, or other types.
     """
-    first, second = _comparable(a, b, peak=peak)
+    first, second = comparable(a, b, peak=peak)
     difference = (first - second).ravel()
     error = float(np.dot(difference, difference)) / difference.size
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-def ssim(a: Values, b: Values) -> float:
-    """Mean structural similarity of two pictures, H W or H W C, at least 7 x 7; 1 for equal pictures.
+def ssim(a: Values, b: Values, *, window: Window = "uniform") -> float:
+    """Mean structural similarity (Wang et al. 2004) of two pictures, H W or H W C; 1 for equal pictures.
 
-    Wang et al. 2004 as scikit-image computes it by default and as the PromptIR family reports it: uniform window of
-    7 x 7, data range 1, sample covariance (N / (N - 1)), mean over the windows that lie wholly inside, then over
+    `uniform`: 7 x 7, sample covariance (N / (N - 1)), as scikit-image computes it by default and as the PromptIR family
+    reports it. `gaussian`: 11 x 11 of sigma 1.5, covariance without that factor, as the authors' MATLAB program and
+    BasicSR (metrics/psnr_ssim.py) have it. Both: data range 1, mean over the windows that lie wholly inside, then over
     the channels. uint8 and uint16 are divided by their range, floats clipped to 0 to 1.
 
-    Raises InvalidRequest for differing shapes, pictures smaller than the window, or other types.
+    Raises InvalidRequest for differing shapes, pictures smaller than the window, other types, or an unknown window.
     """
-    first, second = _comparable(a, b)
-    if first.ndim not in (2, 3) or min(first.shape[:2]) < WINDOW:
-        raise InvalidRequest(f"shape is {first.shape}; expected (H, W) or (H, W, C) of at least {WINDOW} x {WINDOW}")
+    if window not in get_args(Window):
+        raise InvalidRequest(f"window is {window!r}; expected {' or '.join(get_args(Window))}")
+    first, second = comparable(a, b)
+    side = SIDES[window]
+    if first.ndim not in (2, 3) or min(first.shape[:2]) < side:
+        raise InvalidRequest(f"shape is {first.shape}; expected (H, W) or (H, W, C) of at least {side} x {side}")
     if first.ndim == 2:
-        return _one_channel(first, second)
-    return float(np.mean([_one_channel(first[..., c], second[..., c]) for c in range(first.shape[2])]))
+        return _one_channel(first, second, window)
+    return float(np.mean([_one_channel(first[..., c], second[..., c], window) for c in range(first.shape[2])]))
 
 
-def _one_channel(a: Values, b: Values) -> float:
-    height, width = a.shape[0] + 1 - WINDOW, a.shape[1] + 1 - WINDOW
+def gaussian() -> Values:
+    """The weights of the Gaussian window along one axis: (11,), sum 1."""
+    place = np.arange(SIDES["gaussian"]) - SIDES["gaussian"] // 2
+    weights = np.exp(-place * place / (2 * SIGMA * SIGMA))
+    return weights / weights.sum()
+
+
+def _one_channel(a: Values, b: Values, window: Window) -> float:
+    margin = SIDES[window] - 1
+    height, width = a.shape[0] - margin, a.shape[1] - margin
     total = 0.0
     for top in range(0, height, _STRIP_ROWS):
-        rows = slice(top, min(top + _STRIP_ROWS, height) + WINDOW - 1)
-        total += _similarity(np.ascontiguousarray(a[rows]), np.ascontiguousarray(b[rows]))
+        rows = slice(top, min(top + _STRIP_ROWS, height) + margin)
+        total += _similarity(np.ascontiguousarray(a[rows]), np.ascontiguousarray(b[rows]), window)
     return total / (height * width)
 
 
-def _similarity(a: Values, b: Values) -> float:
+def _similarity(a: Values, b: Values, window: Window) -> float:
     """Sum of the similarity over all windows that lie inside."""
-    samples = WINDOW * WINDOW
-    correction = samples / (samples - 1)
-    mean_a, mean_b = _box(a), _box(b)
+    samples = SIDES[window] ** 2
+    mean, correction = (_box, samples / (samples - 1)) if window == "uniform" else (_bell, 1.0)
+    mean_a, mean_b = mean(a), mean(b)
     product = mean_a * mean_b
     squares = mean_a * mean_a + mean_b * mean_b
-    covariance = correction * (_box(a * b) - product)
-    variances = correction * (_box(a * a + b * b) - squares)
-    return float(np.sum((2 * product + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))))
+    covariance = correction * (mean(a * b) - product)
+    variances = correction * (mean(a * a + b * b) - squares)
+    return float(np.sum((2 * product + C1) * (2 * covariance + C2) / ((squares + C1) * (variances + C2))))
 
 
 def _box(values: Values) -> Values:
@@ -78,10 +93,24 @@ def _box(values: Values) -> Values:
         sevens = fours[:-3] + pairs[4:-1]
         sevens += values[6:]
         values = sevens.T
-    return values / (WINDOW * WINDOW)
+    return values / SIDES["uniform"] ** 2
 
 
-def _comparable(a: Values, b: Values, *, peak: float = 1.0) -> tuple[Values, Values]:
+def _bell(values: Values) -> Values:
+    """Weighted mean over every 11 x 11 Gaussian window that lies inside: (H - 10) x (W - 10)."""
+    weights = gaussian()
+    margin = len(weights) - 1
+    for _ in range(2):
+        # The window is symmetric: rows at equal distance from its middle are added before they are weighted.
+        summed = weights[margin // 2] * values[margin // 2 : len(values) - margin // 2]
+        for near in range(margin // 2):
+            far = margin - near
+            summed += weights[near] * (values[near : len(values) - far] + values[far : len(values) - near])
+        values = np.ascontiguousarray(summed.T)
+    return values
+
+
+def comparable(a: Values, b: Values, *, peak: float = 1.0) -> tuple[Values, Values]:
     """Both as floating point in 0 to 1: whole numbers divided by the range of their type, floats by `peak`, then
     clipped.
 

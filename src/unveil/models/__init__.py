@@ -3,6 +3,7 @@
 from unveil.models.blend import blend, change
 from unveil.models.card import FORMAT, AdapterCard, Card, EstimatorCard
 from unveil.models.catalogue import DEFAULT, Entry, bundled_folder, find, listing, user_folder
+from unveil.models.facts import Facts, describe
 from unveil.models.file import Adapter, Model, base_checksum, read, read_card, write
 
 __all__ = [
@@ -13,11 +14,13 @@ __all__ = [
     "Card",
     "Entry",
     "EstimatorCard",
+    "Facts",
     "Model",
     "base_checksum",
     "blend",
     "bundled_folder",
     "change",
+    "describe",
     "find",
     "listing",
     "read",

@@ -49,9 +49,10 @@ class AdapterCard:
 class EstimatorCard:
     """How the estimator looks at a picture: `crops` crops of `side` x `side` pixels and one view of the whole picture.
 
-    `classes` are in the order of the logits; the last one may be `clean`. Logits are averaged, the view of the whole
-    picture weighing `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose
-    probability of `clean` reaches `clean_threshold` is left untouched.
+    An estimator of side 0 looks at the whole picture as it is, whatever its size, and `crops` is 0. `classes` are in
+    the order of the logits; the last one may be `clean`. Logits are averaged, the view of the whole picture weighing
+    `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose probability of
+    `clean` reaches `clean_threshold` is left untouched.
     """
 
     name: str
@@ -74,8 +75,8 @@ class EstimatorCard:
             name=values.text("name"),
             config=values.mapping("config"),
             classes=classes,
-            side=values.integer("side", 1, LARGEST_SIDE),
-            crops=values.integer("crops", 1, MOST_CROPS),
+            side=values.integer("side", 0, LARGEST_SIDE),
+            crops=values.integer("crops", 0, MOST_CROPS),
             global_weight=values.number("global_weight", 0.0),
             temperature=values.number("temperature", 1e-6),
             clean_threshold=values.number("clean_threshold", 0.0),
@@ -84,7 +85,11 @@ class EstimatorCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Everything about a model that is not an array. `network` has the keys `name` and `config`."""
+    """Everything about a model that is not an array. `network` has the keys `name` and `config`.
+
+    `codes` are inputs of the restoring network beside the image, computed once per picture. With `prompts`, the names
+    of the rows of the table `prompts`, they come from a prompt; otherwise from the picture.
+    """
 
     name: str
     network: dict[str, Any]
@@ -97,7 +102,7 @@ class Card:
     estimator: EstimatorCard | None = None
     blend: Literal["sw", "oh", "none"] = "sw"
     codes: tuple[str, ...] = ()
-    code_side: int = 0
+    prompts: tuple[str, ...] = ()
     summary: str = ""
     licence: str = ""
     training_data: str = ""
@@ -145,7 +150,6 @@ class Card:
                 raise values.wrong(f"degradations.{degradation}", _kind(printed), "a text")
         estimator = None if values.take("estimator") is None else EstimatorCard.from_fields(values.nested("estimator"))
         adapters = values.nested("adapters")
-        codes = values.names("codes")
         return cls(
             name=values.text("name"),
             network={"name": network.text("name"), "config": network.mapping("config")},
@@ -157,8 +161,8 @@ class Card:
             adapters={name: AdapterCard.from_fields(adapters.nested(name)) for name in adapters.values},
             estimator=estimator,
             blend=blend,
-            codes=codes,
-            code_side=values.integer("code_side", 1, LARGEST_SIDE) if codes else 0,
+            codes=values.names("codes"),
+            prompts=values.names("prompts") if "prompts" in values.values else (),
             summary=values.text("summary"),
             licence=values.text("licence"),
             training_data=values.text("training_data"),

@@ -49,12 +49,18 @@ def user_folder() -> Path:
 def find(name_or_path: str | os.PathLike[str]) -> Path:
     """The file of a model. What ends in `.safetensors` or has a separator is a path, anything else a name.
 
-    A model of the user goes before a bundled one of the same name.
+    A model of the user goes before a bundled one of the same name. `hf:owner/name` is fetched from the Hugging Face
+    hub (see `unveil.models.hub`), the only case in which unveil's restoring half uses the network.
 
     Raises:
         ModelNotFound: naming the known models and the nearest name.
+        MissingExtra, InvalidModel, ModelTooNew: for models of the hub.
     """
     given = os.fspath(name_or_path)
+    if given.startswith("hf:"):
+        from unveil.models import hub
+
+        return hub.fetch(given)
     is_path = isinstance(name_or_path, os.PathLike) or given.endswith(SUFFIX) or "/" in given or os.sep in given
     if is_path:
         path = Path(given).expanduser()

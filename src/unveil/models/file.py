@@ -22,6 +22,7 @@ from unveil.models.blend import check_factors
 from unveil.models.card import Card
 
 KEY = "unveil"
+PROMPTS = "prompts"
 ROLES = ("restore", "estimate", "encode", "prompt", "map")
 
 
@@ -192,7 +193,7 @@ def check(model: Model) -> None:
     for role, named in model.weights.items():
         for name, array in named.items():
             _check_array(f"weights/{role}/{name}", array)
-    wanted = ["restore", *(["estimate"] if card.estimator else []), *(["encode"] if card.codes else [])]
+    wanted = ["restore", *(["estimate"] if card.estimator else []), *([code_role(card)] if card.codes else [])]
     for role in wanted:
         if not model.graphs.get(role):
             raise InvalidModel(f"has no graph 'graphs/{role}', which its card calls for.")
@@ -202,13 +203,36 @@ def check(model: Model) -> None:
         raise InvalidModel(
             f"its base weights have checksum {found}, its card says {card.base_checksum}; they were changed."
         )
-    if not set(model.adapters) == set(card.adapters) == set(card.degradations):
+    undone = set(card.adapters) | set(card.prompts)
+    if set(model.adapters) != set(card.adapters) or set(card.degradations) != undone:
         raise InvalidModel(
-            f"has adapters {sorted(model.adapters)}; its card lists adapters {sorted(card.adapters)} "
-            f"and degradations {sorted(card.degradations)}; the three must be the same."
+            f"has adapters {sorted(model.adapters)}; its card lists adapters {sorted(card.adapters)}, "
+            f"prompts {sorted(card.prompts)} and degradations {sorted(card.degradations)}; they must be the same."
         )
+    _check_prompts(model)
     for degradation, adapter in model.adapters.items():
         _check_adapter(degradation, adapter, card, model.weights["restore"])
+
+
+def code_role(card: Card) -> str:
+    """The role whose graph gives the codes: of a prompt, or of the picture itself."""
+    return "prompt" if card.prompts else "encode"
+
+
+def _check_prompts(model: Model) -> None:
+    card = model.card
+    if not card.prompts:
+        return
+    table = model.tables.get(PROMPTS)
+    if table is None or table.ndim != 3 or len(table) != len(card.prompts):
+        found = "none" if table is None else f"one of shape {table.shape}"
+        raise InvalidModel(
+            f"its card names {len(card.prompts)} prompts, which 'tables/{PROMPTS}' must have as rows; found {found}."
+        )
+    if table.dtype.name not in ("float16", "float32") or not np.isfinite(table).all():
+        raise InvalidModel(f"'tables/{PROMPTS}' is {table.dtype} or not finite everywhere, expected float32.")
+    if not card.codes or card.adapters:
+        raise InvalidModel("its card names prompts, but no codes or also adapters.")
 
 
 def _check_adapter(degradation: str, adapter: Adapter, card: Card, base: Mapping[str, NDArray[Any]]) -> None:

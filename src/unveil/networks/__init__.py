@@ -1,55 +1,34 @@
-"""Restoration networks. `NETWORKS` is the one table of them; `build` makes one by name.
+"""Networks. `NETWORKS` is the one table of them; `build` makes one by name, `from_state` from official weights.
 
-Every network is an `nn.Module` with
-
-- `forward(image: B 3 H W) -> B 3 H W`, 0..1, for sides that are multiples of `size_multiple`;
-- `encode(image) -> features` and `decode(features, image) -> restored`, so that `forward` is the two in turn and a
-  head (ABAIR's segmentation) can be attached to the features that feed the output convolution;
-- `features`: the channels of those features.
+Every restoration network is a `unveil.networks.base.Network`: `forward(image: B 3 H W) -> B 3 H W` for any size, split
+into `encode` and `decode` for a head in between. Explicit-prompt forms take `forward(image, prompt)`; encoders and
+classifiers give what their own docstrings say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, cast
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
+from unveil.networks.base import CodedNetwork, Network, Published
+from unveil.networks.recognition import Recognition, from_state, official_state, recognise
+from unveil.networks.table import NETWORKS, Entry
 
-class RestorationNetwork(Protocol):
-    """What every network of this package offers beside being an `nn.Module`."""
-
-    size_multiple: int
-    features: int
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, features: Tensor, image: Tensor) -> Tensor: ...
-
-    def __call__(self, image: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the table: where the class is, what it was published as, what it is for."""
-
-    location: str
-    paper: str
-    purpose: str
-
-    def load(self) -> Callable[..., nn.Module]:
-        module, name = self.location.split(":")
-        return cast("Callable[..., nn.Module]", getattr(import_module(module), name))
-
-
-NETWORKS: dict[str, Entry] = {
-    "fastnaf": Entry(
-        "unveil.networks.fastnaf:FastNAF", "ours, after NAFNet (ECCV 2022)", "the shipped base: fast on CPUs"
-    ),
-    "abair": Entry("unveil.networks.abair:build", "ABAIR (arXiv 2411.18412)", "the paper's baseline, in four presets"),
-}
+__all__ = [
+    "NETWORKS",
+    "Entry",
+    "Network",
+    "Published",
+    "Recognition",
+    "build",
+    "from_state",
+    "official_state",
+    "receptive_radius",
+    "recognise",
+]
 
 
 def build(name: str, **config: Any) -> nn.Module:
@@ -60,7 +39,7 @@ def build(name: str, **config: Any) -> nn.Module:
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; known: {', '.join(NETWORKS)}")
-    return NETWORKS[name].load()(**config)
+    return NETWORKS[name].load().build(**config)
 
 
 def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 1e-3) -> int:
@@ -69,9 +48,7 @@ def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 
     The central input pixel of a random picture is changed and the furthest output pixel that moves by more than
     `threshold` times the largest move is taken. A trained network looks much less far than its geometry allows.
     """
-    import torch
-
-    multiple = int(cast("RestorationNetwork", network).size_multiple)
+    multiple = cast("Network", network).size_multiple
     side = side // multiple * multiple
     device = next(network.parameters()).device
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
@@ -79,6 +56,10 @@ def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 
     centre = side // 2
     changed[..., centre, centre] = 1 - changed[..., centre, centre]
     with torch.inference_mode():
-        move = (network(changed) - network(image)).abs().amax((0, 1))
+        restore = network
+        if isinstance(network, CodedNetwork):
+            seen = torch.rand(1, network.prompt_side, network.prompt_side).to(device) if network.prompt_side else image
+            restore = partial(network.restore, code=network.summarise(seen))
+        move = (restore(changed) - restore(image)).abs().amax((0, 1))
     far = torch.nonzero(move > threshold * move.max()) - centre
     return int(far.abs().max())

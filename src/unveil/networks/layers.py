@@ -11,6 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def channels_first(x: Tensor) -> Tensor:
+    """`B H W C` -> `B C H W`, without a copy."""
+    return x.permute(0, 3, 1, 2)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """`B C H W` -> `B H W C`, without a copy."""
+    return x.permute(0, 2, 3, 1)
+
+
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of every pixel, with weight and bias (biased variance).
 
@@ -25,26 +35,74 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],), self.weight, self.bias, self.eps)
-        return y.permute(0, 3, 1, 2)
+        return channels_first(F.layer_norm(channels_last(x), (x.shape[1],), self.weight, self.bias, self.eps))
 
 
-def downsample(channels: int) -> nn.Sequential:
-    """Halve the resolution and double the channels: conv 3x3 to `channels // 2`, then pixel-unshuffle (Restormer)."""
-    return nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+class BiasFreeNorm2d(nn.Module):
+    """Restormer's norm without bias: divided by the deviation around the mean, but the mean is not taken away.
 
+    Shapes: `B C H W` in and out.
+    """
 
-def upsample(channels: int) -> nn.Sequential:
-    """Double the resolution and halve the channels: conv 3x3 to `2 * channels`, then pixel-shuffle (Restormer)."""
-    return nn.Sequential(nn.Conv2d(channels, channels * 2, 3, padding=1, bias=False), nn.PixelShuffle(2))
+    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance = x.var(1, keepdim=True, correction=0)
+        return x * (variance + self.eps).rsqrt() * self.weight[:, None, None]
 
 
 class Norm(nn.Module):
-    """`LayerNorm2d` under the name that Restormer's family gives it (`norm1.body.weight`)."""
+    """The norm of Restormer's family under the name that it has there (`norm1.body.weight`)."""
+
+    def __init__(self, channels: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.body = LayerNorm2d(channels) if bias else BiasFreeNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class PatchEmbedding(nn.Module):
+    """The first 3x3 convolution of Restormer's family (`patch_embed.proj`)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = LayerNorm2d(channels)
+        self.proj = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image)
+
+
+def halve(before: int, after: int) -> nn.Sequential:
+    """Halve the resolution: conv 3x3 to a quarter of the channels, then pixel-unshuffle."""
+    return nn.Sequential(nn.Conv2d(before, after // 4, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+
+
+def double(before: int, after: int) -> nn.Sequential:
+    """Double the resolution: conv 3x3 to four times the channels, then pixel-shuffle."""
+    return nn.Sequential(nn.Conv2d(before, 4 * after, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+
+class Downsample(nn.Module):
+    """Halve the resolution and double the channels (Restormer)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = halve(channels, 2 * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Upsample(nn.Module):
+    """Double the resolution and halve the channels (Restormer)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = double(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
@@ -97,6 +155,24 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.dwconv(self.project_in(x))
         return self.project_out(F.gelu(y[:, : self.hidden]) * y[:, self.hidden :])
+
+
+class RestormerBlock(nn.Module):
+    """Channel attention and gated feed-forward, each behind a norm and added (Restormer, Fig. 2).
+
+    Shapes: `B C H W` in and out.
+    """
+
+    def __init__(self, channels: int, heads: int, *, factor: float = 2.66, bias: bool = True) -> None:
+        super().__init__()
+        self.norm1 = Norm(channels, bias=bias)
+        self.attn = ChannelAttention(channels, heads)
+        self.norm2 = Norm(channels, bias=bias)
+        self.ffn = GatedFeedForward(channels, factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.ffn(self.norm2(x))
 
 
 class RelativePositions(nn.Module):
@@ -153,3 +229,107 @@ class OverlappingAttention(nn.Module):
         seen = (queries @ keys).softmax(-1) @ v.transpose(-2, -1)
         seen = seen.reshape(-1, heads, down, across, size, size, dim).permute(0, 1, 6, 2, 4, 3, 5)
         return self.project_out(seen.reshape(-1, inner, height, width))
+
+
+class XBlock(nn.Module):
+    """X-Restormer's block: channel attention, feed-forward, spatial attention, feed-forward, each behind a norm, added.
+
+    Without `spatial` only the first two remain: Restormer's block.
+
+    Shapes: `B C H W` in and out.
+    """
+
+    def __init__(self, channels: int, heads: int, *, factor: float, dim_head: int, spatial: bool = True) -> None:
+        super().__init__()
+        self.norm1 = Norm(channels)
+        self.channel_attn = ChannelAttention(channels, heads)
+        self.norm2 = Norm(channels)
+        self.channel_ffn = GatedFeedForward(channels, factor)
+        self.spatial = spatial
+        if spatial:
+            self.norm3 = Norm(channels)
+            self.spatial_attn = OverlappingAttention(channels, heads, dim_head=dim_head)
+            self.norm4 = Norm(channels)
+            self.spatial_ffn = GatedFeedForward(channels, factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.channel_attn(self.norm1(x))
+        x = x + self.channel_ffn(self.norm2(x))
+        if self.spatial:
+            x = x + self.spatial_attn(self.norm3(x))
+            x = x + self.spatial_ffn(self.norm4(x))
+        return x
+
+
+class Prompt(nn.Module):
+    """PromptIR's prompt block: components weighted by the input, resized to it and convolved.
+
+    Shapes: `B C H W` -> `B dim H W`.
+    """
+
+    def __init__(self, channels: int, dim: int, size: int, components: int = 5) -> None:
+        super().__init__()
+        self.prompt_param = nn.Parameter(torch.rand(1, components, dim, size, size))
+        self.linear_layer = nn.Linear(channels, components)
+        self.conv3x3 = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = self.linear_layer(x.mean((2, 3))).softmax(1)
+        _, components, dim, size, _ = self.prompt_param.shape
+        prompt = (shares @ self.prompt_param.reshape(components, -1)).reshape(-1, dim, size, size)
+        return self.conv3x3(F.interpolate(prompt, x.shape[-2:], mode="bilinear"))
+
+
+def split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Split an axis of even length in the middle."""
+    if torch.is_grad_enabled():
+        # Its gradient is one concatenation; that of two slices fills two maps with zeros first, a tenth of a step.
+        first, second = x.chunk(2, dim)
+        return first, second
+    # In an ONNX graph, `chunk` becomes a slow sequence.
+    half = x.shape[dim] // 2
+    return x.narrow(dim, 0, half), x.narrow(dim, half, half)
+
+
+def gate(x: Tensor) -> Tensor:
+    """Multiply the first half of the channels by the second: `B 2C H W` -> `B C H W` (NAFNet's simple gate)."""
+    first, second = split(x, 1)
+    return first * second
+
+
+class GlobalMean(nn.Module):
+    """The mean over all pixels: `B C H W` -> `B C 1 1`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
+
+
+class NAFBlock(nn.Module):
+    """NAFNet's block: spatial mixing (1x1, depthwise 3x3, gate, 1x1), then channel mixing (1x1, gate, 1x1).
+
+    The residual scales start at zero. With `attention`, the gated features are scaled by their own global mean
+    (NAFNet's simplified channel attention), which makes the block, and so the network, global.
+
+    Shapes: `B C H W` in and out.
+    """
+
+    def __init__(self, channels: int, *, attention: bool = True) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm2d(channels, eps=1e-6)
+        self.conv1 = nn.Conv2d(channels, 2 * channels, 1)
+        self.conv2 = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.sca = nn.Sequential(GlobalMean(), nn.Conv2d(channels, channels, 1)) if attention else None
+        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.norm2 = LayerNorm2d(channels, eps=1e-6)
+        self.conv4 = nn.Conv2d(channels, 2 * channels, 1)
+        self.conv5 = nn.Conv2d(channels, channels, 1)
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = gate(self.conv2(self.conv1(self.norm1(x))))
+        if self.sca is not None:
+            y = y * self.sca(y)
+        x = x + self.conv3(y) * self.beta
+        y = gate(self.conv4(self.norm2(x)))
+        return x + self.conv5(y) * self.gamma

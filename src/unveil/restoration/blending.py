@@ -83,4 +83,4 @@ def check_names(names: Iterable[str], adapters: Collection[str]) -> None:
     """Raises InvalidRequest for a name without an adapter."""
     if unknown := [name for name in names if name not in adapters]:
         known = ", ".join(adapters) or "none"
-        raise InvalidRequest(f"This model has no adapter for {', '.join(map(repr, unknown))}; it has: {known}.")
+        raise InvalidRequest(f"This model cannot undo {', '.join(map(repr, unknown))}; it has: {known}.")

@@ -61,7 +61,7 @@ def read_logits(logits: NDArray[Any], card: EstimatorCard, printed: Mapping[str,
 
 def average(logits: NDArray[Any], *, global_weight: float) -> NDArray[np.float64]:
     """(views, classes) -> (classes,): the view of the whole picture, the last one, weighs so much and a crop 1."""
-    shares = np.append(np.ones(len(logits) - 1), global_weight)
+    shares = np.append(np.ones(len(logits) - 1), global_weight if len(logits) > 1 else 1.0)
     return shares @ logits.astype(np.float64) / shares.sum()
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 def load(name_or_path: str | os.PathLike[str] | None = None, *, engine: str = "auto") -> Restorer:
     """A Restorer for a model of the catalogue, or for a model file; without a name, for the default model.
 
+    `hf:owner/name`, `hf:owner/name@revision` and `hf:owner/name/file.safetensors` come from the Hugging Face hub
+    (extra `hub`); they are kept in its cache.
+
     Raises:
         ModelNotFound, InvalidModel, ModelTooNew: see `unveil.errors`.
         MissingExtra: the engine is not installed.

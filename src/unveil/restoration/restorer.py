@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from unveil import engines
 from unveil.engines import Network
 from unveil.errors import EngineError, InvalidRequest
-from unveil.models import Card, Model, blend
+from unveil.models import Card, Facts, Model, blend, describe
 from unveil.models.card import CLEAN, RULES
+from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis
 from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
+from unveil.restoration.parts import mean_over_parts
 from unveil.restoration.stitching import Progress, restore_tiles
 from unveil.restoration.tiles import SIDE, Plan, plan
 
@@ -95,6 +97,17 @@ class Restorer:
     def name(self) -> str:
         return self.card.name
 
+    @cached_property
+    def facts(self) -> Facts:
+        """What another program needs to know to use the model: see `unveil.models.Facts`."""
+        return describe(self.model)
+
+    def push_to_hub(self, repository: str, *, token: str | None = None, private: bool = False) -> str:
+        """Put the model and a page about it on the Hugging Face hub; see `unveil.models.hub.push`."""
+        from unveil.models import hub
+
+        return hub.push(self.model, repository, token=token, private=private)
+
     def diagnose(self, image: object) -> Diagnosis:
         """Say what is wrong with an image.
 
@@ -144,12 +157,12 @@ class Restorer:
         canvas = open_canvas(image)
         found: Diagnosis | None = None
         if weights is not None:
-            chosen = blending.check_weights(weights, self.model.adapters)
+            chosen = blending.check_weights(weights, self.card.degradations)
         elif self.card.estimator is None:
             chosen = {}
         else:
             found = self._diagnose(canvas.pixels)
-            chosen = blending.weigh(blend or self.card.blend, found.probabilities, self.model.adapters, only=only)
+            chosen = blending.weigh(blend or self.card.blend, found.probabilities, self.card.degradations, only=only)
         spared = found is not None and only is None and found.is_clean
         tiles = 0
         if strength == 0 or spared:
@@ -171,9 +184,14 @@ class Restorer:
         if blend is not None and blend not in RULES:
             raise InvalidRequest(f"No blending rule is called {blend!r}; known are {', '.join(RULES)}.")
         if weights is not None:
-            blending.check_weights(weights, self.model.adapters)
+            blending.check_weights(weights, self.card.degradations)
         if only is not None:
-            blending.check_names(only, self.model.adapters)
+            blending.check_names(only, self.card.degradations)
+        if self.card.prompts and self.card.estimator is None and not weights:
+            names = ", ".join(self.card.prompts)
+            raise InvalidRequest(
+                f"The model {self.name!r} cannot tell by itself what is wrong; say it with weights, of {names}."
+            )
         if self.card.estimator is None and (only is not None or blend in ("sw", "oh")):
             raise InvalidRequest(f"The model {self.name!r} has no estimator; give weights, or neither only nor blend.")
 
@@ -181,10 +199,14 @@ class Restorer:
         card = self.card.estimator
         if card is None:
             raise InvalidRequest(f"The model {self.name!r} has no estimator and cannot diagnose.")
-        seen = diagnosis.views(pixels, side=card.side, crops=card.crops)
-        network = self._open("estimate", {}, {"batch": len(seen), "height": card.side, "width": card.side})
-        logits = network(views=seen)["logits"]
-        if logits.shape != (len(seen), len(card.classes)) or not np.isfinite(logits).all():
+        if card.side:
+            seen = diagnosis.views(pixels, side=card.side, crops=card.crops)
+            network = self._open("estimate", {}, {"batch": len(seen), "height": card.side, "width": card.side})
+            logits = network(views=seen)["logits"]
+        else:
+            network = self._open("estimate", {}, {})
+            logits = mean_over_parts(pixels, lambda part: network(views=part)["logits"])
+        if logits.shape != (card.crops + bool(card.side) or 1, len(card.classes)) or not np.isfinite(logits).all():
             raise EngineError(f"model '{self.name}', role 'estimate': gave no sound logits, but shape {logits.shape}.")
         return diagnosis.read_logits(logits, card, {**self.card.degradations, CLEAN: CLEAN})
 
@@ -194,8 +216,8 @@ class Restorer:
         pixels = canvas.pixels
         layout = self._plan(pixels)
         dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
-        network = self._open("restore", weights, dimensions)
-        codes = self._encode(pixels)
+        network = self._open("restore", {} if self.card.prompts else weights, dimensions)
+        codes = self._prompt(weights) if self.card.prompts else self._encode(pixels)
         restored = canvas.blank()
         restore_tiles(
             pixels,
@@ -216,14 +238,33 @@ class Restorer:
 
     def _encode(self, pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The codes that the model computes once on the whole picture and gives to every tile."""
+        codes: dict[str, NDArray[Any]] = {}
         if not self.card.codes:
-            return {}
-        side = self.card.code_side
-        network = self._open("encode", {}, {"batch": 1, "height": side, "width": side})
-        codes = network(view=diagnosis.shrink(pixels, side))
-        if missing := [name for name in self.card.codes if name not in codes]:
-            raise EngineError(f"model '{self.name}', role 'encode': gives no {', '.join(missing)}.")
-        return {name: codes[name] for name in self.card.codes}
+            return codes
+        network = self._open("encode", {}, {})
+        for name in self.card.codes:
+            codes[name] = mean_over_parts(
+                pixels,
+                lambda part, name=name: self._named(network(image=part), "encode", name),
+                multiple=self.card.size_multiple,
+            )
+        return codes
+
+    def _prompt(self, weights: Mapping[str, float]) -> dict[str, NDArray[Any]]:
+        """The codes of a prompt: of one row of the table, or of a mixture of rows in the ratio of the weights."""
+        total = sum(weights.values())
+        if total <= 0:
+            names = ", ".join(self.card.prompts)
+            raise InvalidRequest(f"The model {self.name!r} needs at least one weight above zero, of {names}.")
+        table = self.model.tables[PROMPTS]
+        mixed = sum(table[self.card.prompts.index(name)].astype(np.float32) * w for name, w in weights.items()) / total
+        found = self._open("prompt", {}, {})(prompt=np.asarray(mixed, np.float32)[None])
+        return {name: self._named(found, "prompt", name) for name in self.card.codes}
+
+    def _named(self, found: Mapping[str, NDArray[Any]], role: str, name: str) -> NDArray[Any]:
+        if name not in found:
+            raise EngineError(f"model '{self.name}', role '{role}': gives no {name}.")
+        return found[name]
 
     @cached_property
     def _base(self) -> dict[str, NDArray[np.float32]]:

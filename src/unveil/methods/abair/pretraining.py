@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.phase import Phase, to_unit
-from unveil.networks import RestorationNetwork
+from unveil.networks import Network
 
 
 class SegmentationHead(nn.Conv2d):
@@ -45,12 +45,12 @@ class Pretraining(Phase):
         self.network = network
         self.cutmix = cutmix
         self.head_weight = head_weight
-        self.head = SegmentationHead(cast("RestorationNetwork", network).features, len(cutmix.classes))
+        self.head = SegmentationHead(cast("Network", network).features, len(cutmix.classes))
 
     def training_step(self, batch: Tensor, _: int) -> Tensor:
         clean = to_unit(batch)
         degraded, labels = self.cutmix(clean, self.draw())
-        network = cast("RestorationNetwork", self.network)
+        network = cast("Network", self.network)
         features = network.encode(degraded)
         restoration = F.l1_loss(network.decode(features, degraded).float(), clean)
         self.log("l1", restoration, prog_bar=True)

@@ -166,7 +166,7 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
         side=stage.side,
         crops=stage.crops,
         global_weight=stage.global_weight,
-        temperature=float(calibration["temperature"]),
+        temperature=float(calibration["temperature"]) * stage.sharpening,
         clean_threshold=stage.clean_threshold,
     )
     graph = graphs.estimating(estimator, stage.side)

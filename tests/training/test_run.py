@@ -15,6 +15,7 @@ pytest.importorskip("lightning")
 from PIL import Image  # noqa: E402
 
 import unveil  # noqa: E402
+import unveil.models  # noqa: E402
 from unveil import training  # noqa: E402
 from unveil.errors import RecipeError  # noqa: E402
 from unveil.methods.abair.pretraining import Pretraining  # noqa: E402
@@ -29,7 +30,7 @@ photographs: {halve: 0.5}
 pretraining: {degradations: {noise: 1, blur: 1, clean: 1}, iterations: 6, batch: 2, patch: 32, learning_rate: 1.0e-3}
 adaptation: {rank: 2, iterations: 3, batch: 2, patch: 32, learning_rate: 1.0e-2, vectors: true}
 adapters: {noise: {}, dark: {rank: 3}}
-estimation: {iterations: 3, batch: 8, patch: 32, side: 48, learning_rate: 1.0e-3, calibration: 3}
+estimation: {iterations: 3, batch: 8, patch: 32, side: 48, learning_rate: 1.0e-3, calibration: 3, sharpening: 0.5}
 """
 
 pytestmark = [
@@ -178,6 +179,17 @@ def test_a_run_stopped_before_its_calibration_makes_up_for_it(
         torch.load(path, weights_only=True) for path in (calibration, finished / "estimation" / calibration.name)
     )
     assert again == first
+
+
+def test_the_calibration_reaches_the_model_file(finished: Path) -> None:
+    calibration = torch.load(finished / "estimation" / "calibration.pt", weights_only=True)
+    model = unveil.models.read(finished / "model.safetensors")
+    assert model.card.estimator is not None
+    assert model.card.estimator.temperature == pytest.approx(0.5 * calibration["temperature"])
+    trained = part(finished / "estimation" / "final.ckpt", "estimator.")["head.bias"]
+    added = torch.from_numpy(model.weights["estimate"]["head.bias"].astype(np.float32)) - trained
+    expected = calibration["temperature"] * torch.tensor(calibration["bias"])
+    torch.testing.assert_close(added, expected, atol=2e-3, rtol=2e-3)
 
 
 def test_an_estimator_begins_with_another_ones_weights(

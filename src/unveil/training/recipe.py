@@ -76,6 +76,8 @@ class EstimationStage(Stage):
     crops: int = 4
     global_weight: float = 1.0
     clean_threshold: float = 0.5
+    sharpening: float = 1.0
+    """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
     held_out: int = 0
     """Every so manieth photograph is kept from the estimator's training, for its calibration; 0 keeps none."""
     calibration: int = 300

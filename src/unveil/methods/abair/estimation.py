@@ -90,7 +90,7 @@ class Estimation(Phase):
         looked = quantise(look(clean, generator))
         cut, composed = (round(batch * share) for share in (self.cut, self.composed))
         parts = [self._cut(looked[:cut], generator)] if cut else []
-        parts.append(self._degraded(looked[cut:], composed, generator, self.frequencies))
+        parts.append(self._degraded(looked[cut:], composed, generator))
         return torch.cat([images for images, _ in parts]), torch.cat([target for _, target in parts])
 
     def views(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -100,12 +100,10 @@ class Estimation(Phase):
         native = [pictures[:, :, top : top + side, left : left + side] for top, left in places]
         return torch.cat([*native, F.avg_pool2d(pictures, 2)]).contiguous(memory_format=torch.channels_last)
 
-    def _degraded(
-        self, clean: Tensor, composed: int, generator: torch.Generator, frequencies: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _degraded(self, clean: Tensor, composed: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two degradations for the first `composed` samples, in their natural order; one or none for the others."""
         batch = len(clean)
-        single = torch.multinomial(frequencies.expand(batch, -1), 1, generator=generator)
+        single = torch.multinomial(self.frequencies.expand(batch, -1), 1, generator=generator)
         spoiling = torch.tensor([float(name != CLEAN) for name in self.classes])
         double = torch.multinomial(spoiling.expand(batch, -1), 2, generator=generator)
         drawn = torch.where((torch.arange(batch) < composed)[:, None], double, single.expand(-1, 2))
@@ -144,18 +142,17 @@ class Estimation(Phase):
     ) -> None:
         """Fit and measure on whole photographs: sets `temperature`, `bias` and `accuracy`.
 
-        Each photograph (`H W 3`, clean) gets one degradation or, as often as not, none, and is looked at as in use:
-        several views, their logits averaged. `softmax(averaged / temperature + bias)` then has the least cross entropy;
+        Each photograph (`H W 3`, clean) gets one degradation or none, as often as in training, and is looked at as in
+        use: several views, their logits averaged. `softmax(averaged / temperature + bias)` then has the least cross entropy;
         the bias is held small, for it must not learn the photographs.
         """
         self.eval()
         generator = step_generator(self.seed, self.iterations)
-        even = torch.tensor([float(len(self.onsets)) if name == CLEAN else 1.0 for name in self.classes])
         scores: list[Tensor] = []
         wanted: list[Tensor] = []
         for photograph in photographs:
             clean = torch.from_numpy(photograph).permute(2, 0, 1)[None].float().div_(255)
-            degraded, target = self._degraded(quantise(look(clean, generator)), 0, generator, even)
+            degraded, target = self._degraded(quantise(look(clean, generator)), 0, generator)
             seen = diagnosis.views(degraded[0].permute(1, 2, 0).numpy(), side=side, crops=crops)
             with torch.inference_mode():
                 logits = self.estimator(torch.from_numpy(seen)).float().numpy()

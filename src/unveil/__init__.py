@@ -14,6 +14,7 @@ Importing this package loads nothing heavy, not even NumPy; that happens at the 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from unveil.errors import (
@@ -33,6 +34,9 @@ from unveil.errors import (
     UnveilError,
     UnwritablePicture,
 )
+
+# ONNX Runtime from 1.29 on marks the machine and reports to its makers, unless it is told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from unveil.images import Picture, read, write

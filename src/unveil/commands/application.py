@@ -49,7 +49,7 @@ def _format_help_with_examples(
 
 
 def _looks_like_path(word: str) -> bool:
-    return "/" in word or os.sep in word or bool(Path(word).suffix) or Path(word).exists()
+    return word == "-" or "/" in word or os.sep in word or bool(Path(word).suffix) or Path(word).exists()
 
 
 class WithExamples(TyperCommand):
@@ -64,7 +64,7 @@ class ShortFormGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         word = args[0]
-        if word not in self.commands and not ctx.resilient_parsing and not word.startswith("-"):
+        if word not in self.commands and not ctx.resilient_parsing and (word == "-" or not word.startswith("-")):
             if _looks_like_path(word):
                 args = ["restore", *args]
             else:
@@ -81,7 +81,7 @@ app = typer.Typer(
     cls=ShortFormGroup,
     name="unveil",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

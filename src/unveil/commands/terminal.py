@@ -106,7 +106,25 @@ class Terminal:
         if self.quiet or pictures == 0 or not sys.stderr.isatty():
             yield Bar(None, None, by_tiles=False)
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        class Rate(ProgressColumn):
+            """How fast it goes: pictures or tiles a second, or seconds for one where it goes slowly."""
+
+            def render(self, task: Any) -> Any:
+                from rich.text import Text
+
+                speed = task.finished_speed or task.speed
+                if not speed:
+                    return Text("")
+                return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
         by_tiles = pictures == 1
         columns = (
@@ -114,6 +132,7 @@ class Terminal:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            Rate(),
         )
         with Progress(*columns, console=self._messages, transient=True) as live:
             self._live = live

@@ -97,6 +97,11 @@ class Restorer:
     def name(self) -> str:
         return self.card.name
 
+    @property
+    def engine(self) -> str:
+        """What runs the networks: `onnx`, `openvino` or `torch`."""
+        return self._engine.name
+
     @cached_property
     def facts(self) -> Facts:
         """What another program needs to know to use the model: see `unveil.models.Facts`."""

@@ -90,8 +90,10 @@ function format() {
 }
 
 function soon() {
-  $("download").disabled = true;
   if (!file) return;
+  $("download").disabled = true;
+  // Or its answer could come during the pause and pass for the answer to what was turned since.
+  running?.abort();
   clearTimeout(timer);
   timer = setTimeout(() => run({ quickly: true }), PAUSE);
 }

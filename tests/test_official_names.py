@@ -97,7 +97,10 @@ def test_what_a_run_has_trained_is_written_without_tracing_it(tmp_path, monkeypa
 
     sizes = {"name": "restormer", "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 1}
     stage = {"degradations": {"noise": 1}, "iterations": 1, "batch": 1, "patch": 64, "learning_rate": 1e-3}
-    recipe = Recipe.from_dict({"name": "tiny", "network": sizes, "pretraining": stage})
+    others = {key: value for key, value in stage.items() if key != "degradations"}
+    recipe = Recipe.from_dict(
+        {"name": "tiny", "network": sizes, "pretraining": stage, "adaptation": others, "estimation": others}
+    )
     network = networks.build(**sizes)
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
     checkpoint, target = tmp_path / "final.ckpt", tmp_path / "net_g.pth"

@@ -23,6 +23,7 @@ from unveil.commands import (
     export,
     models,
     prepare,
+    report,
     restore,
     serve,
     train,
@@ -112,6 +113,7 @@ def unveil(
 for name, module in {
     "restore": restore,
     "diagnose": diagnose,
+    "report": report,
     "degrade": degrade,
     "models": models,
     "export": export,

@@ -63,7 +63,7 @@ def command(
     Nothing is written to disk and nothing is kept. Ctrl-C finishes what is in hand; a second one leaves at once. The
     journal on stderr is one JSON object a line, without names or contents of pictures.
     """
-    terminal = Terminal(quiet=quiet)
+    terminal = Terminal()
     with needs_extra("'unveil serve'", "serve"):
         from unveil import server
 
@@ -85,7 +85,7 @@ def command(
         restorer = Restorer(models.read(models.find(model or models.DEFAULT)), threads=threads)
         if not settings.is_loopback:
             open_to = "whoever knows the token" if token else "everybody, as there is no --token"
-            Terminal().note(f"warning: {host} is reachable from other machines, unencrypted; it is open to {open_to}")
+            terminal.note(f"warning: {host} is reachable from other machines, unencrypted; it is open to {open_to}")
         if not quiet:
             log_to_stderr()
         finished = server.serve(

@@ -8,6 +8,8 @@
 
     restorer = unveil.load("abair-fast")         # keep it for many pictures
     result = restorer.run("photo.jpg", strength=0.8)
+    for result in restorer.run_many("holiday/"):
+        unveil.write(result.image, result.source.with_suffix(".restored.png"))
 
 Importing this package loads nothing heavy, not even NumPy; that happens at the first use.
 """
@@ -18,6 +20,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from unveil.errors import (
+    DataError,
+    DataSetMissing,
+    DownloadFailed,
     EngineError,
     InvalidModel,
     InvalidRequest,
@@ -29,7 +34,9 @@ from unveil.errors import (
     PictureError,
     PictureTooLarge,
     RecipeError,
+    UnknownNetwork,
     UnreadablePicture,
+    UnsafeArchive,
     UnsupportedPicture,
     UnveilError,
     UnwritablePicture,
@@ -45,7 +52,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "DataError",
+    "DataSetMissing",
     "Diagnosis",
+    "DownloadFailed",
     "EngineError",
     "InvalidModel",
     "InvalidRequest",
@@ -60,7 +70,9 @@ __all__ = [
     "RecipeError",
     "Restoration",
     "Restorer",
+    "UnknownNetwork",
     "UnreadablePicture",
+    "UnsafeArchive",
     "UnsupportedPicture",
     "UnveilError",
     "UnwritablePicture",

@@ -177,7 +177,7 @@ def test_strength_mixes(page, service):
     choose(page, data, "walk.png")
     page.fill("#strength", "0.5")
     wait_until_restored(page)
-    assert page.inner_text("#strength-said") == "50 %"
+    assert page.inner_text("#strength-said") == "50\u00a0%"
     assert np.array_equal(seen(page, "#after"), pixels_of(service.post(data=data, strength="0.5").content))
 
 
@@ -266,7 +266,7 @@ def test_everything_works_by_keyboard_alone(page):
     assert [name for name in reached if name in wanted][: len(wanted)] == wanted
     page.locator("#weight-noise").focus()
     page.keyboard.press("Home")
-    assert page.get_attribute("#weight-noise", "aria-valuetext") == "0 %"
+    assert page.get_attribute("#weight-noise", "aria-valuetext") == "0\u00a0%"
     wait_until_restored(page)
     page.locator("#download").focus()
     with page.expect_download():

@@ -2,7 +2,8 @@
 
 const PRINTED = { jpeg: "JPEG", png: "PNG", webp: "WebP", gif: "GIF", avif: "AVIF", bmp: "BMP", tiff: "TIFF", heic: "HEIC" };
 
-export const percent = (value) => `${Math.round(value * 100)} %`;
+// With a space that never breaks.
+export const percent = (value) => `${Math.round(value * 100)}\u00a0%`;
 
 export class Panel {
   // `changed` is called whenever a person turned something that changes the picture.
@@ -46,7 +47,7 @@ export class Panel {
     row.dataset.name = name;
     const label = make("label", { htmlFor: `weight-${name}`, textContent: printed });
     const range = make("input", { id: `weight-${name}`, type: "range", min: 0, max: 1, step: 0.01, value: 0 });
-    const said = make("output", { value: "0 %" });
+    const said = make("output", { value: percent(0) });
     said.setAttribute("for", range.id);
     const bar = make("meter", { id: `found-${name}`, min: 0, max: 1, value: 0 });
     bar.setAttribute("aria-label", `${printed}, found`);
@@ -76,7 +77,7 @@ export class Panel {
     const clean = percent(probabilities.clean ?? 0);
     if (isClean) return `Looks clean (${clean}), so it is left as it is. Turn something up to change it all the same.`;
     const mostly = `Mostly ${this.model.degradations[main] ?? main} (${percent(probabilities[main])})`;
-    return clean === "0 %" ? `${mostly}.` : `${mostly}; clean: ${clean}.`;
+    return clean === percent(0) ? `${mostly}.` : `${mostly}; clean: ${clean}.`;
   }
 
   showWeights(weights) {

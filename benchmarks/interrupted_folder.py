@@ -26,7 +26,7 @@ from PIL import Image
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
@@ -35,14 +35,15 @@ def main() -> int:
         root = Path(place)
         make_pictures(root / "in", chosen.pictures, chosen.side)
         starting, working = measure(root)
-        print(
-            f"uninterrupted: {starting:.1f} s to the first result, {working:.1f} s to the last of {chosen.pictures}\n"
-        )
+        print(f"uninterrupted: {starting:.1f} s to the first result, {working:.1f} s for {chosen.pictures}\n")
         print("| run | killed after | results before | results after | done twice |\n|---|---|---|---|---|")
         twice = 0
         for kill in range(chosen.kills):
-            # Any moment from half-way to the first result on, so that kills fall into all parts of a run.
-            moment = chance.uniform(0.5 * starting, starting + 1.8 * working / (chosen.kills + 1))
+            # Any moment from half-way to the first result on, so that kills fall into all parts of a run; what is left
+            # is shared among the kills that are left.
+            left = 1 - len(results(root, "out")) / chosen.pictures
+            longest = 1.5 * working * left / (chosen.kills - kill + 1)
+            moment = chance.uniform(0.5 * starting, starting + longest)
             twice += report(root, f"{kill + 1}", moment)
         twice += report(root, "last", None)
         return verdict(root, chosen.pictures, twice)

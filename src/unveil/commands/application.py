@@ -17,8 +17,10 @@ from unveil.commands import (
     compare,
     convert,
     data,
+    defaults,
     degrade,
     diagnose,
+    doctor,
     evaluate,
     export,
     models,
@@ -100,6 +102,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def unveil(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and leave.")
     ] = False,
@@ -108,6 +111,9 @@ def unveil(
 
     'unveil photo.jpg' is short for 'unveil restore photo.jpg'.
     """
+    # The doctor reports what is wrong with the files of defaults instead of failing by it.
+    if ctx.invoked_subcommand in defaults.COMMANDS and not ctx.resilient_parsing:
+        ctx.default_map = defaults.read(getattr(ctx.command, "commands", {}))
 
 
 for name, module in {
@@ -122,9 +128,10 @@ for name, module in {
     "prepare": prepare,
     "evaluate": evaluate,
     "compare": compare,
+    "doctor": doctor,
     "serve": serve,
 }.items():
-    bare = module in (models, prepare, serve)
+    bare = module in (models, prepare, serve, doctor)
     app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=not bare)(module.command)
 data.app.command("check", cls=WithExamples, epilog=data.EXAMPLES, no_args_is_help=True)(data.command)
 app.add_typer(data.app, name="data")

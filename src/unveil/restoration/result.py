@@ -31,9 +31,8 @@ class Restoration:
 
     def __repr__(self) -> str:
         said = "untouched" if self.untouched else ", ".join(f"{name} {w:.2f}" for name, w in self.weights.items())
-        image = repr(self.image)
-        if isinstance(self.image, np.ndarray):
-            image = f"array {cast('NDArray[Any]', self.image).shape}"
+        given: object = self.image
+        image = f"array {cast('NDArray[Any]', given).shape}" if isinstance(given, np.ndarray) else repr(given)
         return f"<Restoration of {image}: {said or 'restored'}, {self.seconds:.2f} s>"
 
     def _repr_html_(self) -> str:

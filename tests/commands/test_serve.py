@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -82,6 +82,26 @@ def test_what_is_in_hand_is_finished_after_ctrl_c(place, home):
         for sender in senders:
             sender.join(10)
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+@posix_only
+def test_a_second_ctrl_c_leaves_at_once(place, home):
+    save("a.png", rough(5000, 5000), compress_level=1)
+
+    def send_in_vain() -> None:
+        with suppress(httpx.HTTPError):
+            send(address, weights="noise=1")
+
+    with serving(home, "--quiet", "--max-upload", "100") as (process, address, _):
+        sender = threading.Thread(target=send_in_vain)
+        sender.start()
+        while "unveil_working 1" not in httpx.get(f"{address}metrics", trust_env=False).text:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 130
+        sender.join(10)
 
 
 def test_the_token_is_taken_from_the_environment_and_never_said(place, home):

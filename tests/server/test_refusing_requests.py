@@ -12,7 +12,7 @@ import pytest
 from server_samples import eventually, file_of, photograph, rough
 
 from unveil.errors import EngineError, InvalidRequest
-from unveil.server import Settings
+from unveil.server import Settings, connections
 
 
 def refusal(answer) -> tuple[int, str]:
@@ -41,6 +41,7 @@ def key():
         ({"weights": "noise"}, "noise=.6"),
         ({"weights": "noise=-1"}, "noise=.6"),
         ({"weights": "noise=inf"}, "noise=.6"),
+        ({"weights": "noise=5"}, "0 to 4"),
         ({"weights": "noise=1,noise=1"}, "once"),
         ({"weights": "scratches=1"}, "scratches"),
         ({"only": "scratches"}, "scratches"),
@@ -272,6 +273,30 @@ def test_an_upload_that_never_ends_is_408(serve):
         assert time.monotonic() - started < 5
     eventually(lambda: service.line.taken == 0)
     assert service.post().status_code == 200
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET"])
+def test_a_connection_that_does_nothing_is_closed(serve, monkeypatch, said):
+    monkeypatch.setattr(connections, "PATIENCE", 0.2)
+    service = serve()
+    with socket.create_connection((service.client.base_url.host, service.client.base_url.port)) as connection:
+        connection.settimeout(10)
+        connection.sendall(said)
+        while connection.recv(4096):
+            pass
+    assert service.client.get("/health").status_code == 200
+
+
+def test_a_connection_with_work_in_hand_is_kept(serve, monkeypatch):
+    monkeypatch.setattr(connections, "PATIENCE", 0.1)
+    service = serve()
+    service.restorer.gate.clear()
+    thread, answers = service.begin()
+    eventually(service.restorer.began.is_set)
+    time.sleep(0.6)
+    service.restorer.gate.set()
+    thread.join(10)
+    assert answers[0].status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -94,4 +95,6 @@ def command(
             listener=listener,
             ready=lambda address: terminal.note(f"{restorer.name} is served at {address}  (Ctrl-C stops)"),
         )
-    raise typer.Exit(0 if finished else INTERRUPTED)
+    if not finished:
+        # The worker is still inside native code, which would crash when the interpreter is taken down around it.
+        os._exit(INTERRUPTED)

@@ -11,6 +11,8 @@ from unveil.errors import InvalidRequest
 from unveil.server.problems import Problem
 
 Written = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
+# Adapters are made for 0 to 1; far beyond, networks answer with values that are not numbers.
+LARGEST_WEIGHT = 4
 _SHORT = {"jpg": "jpeg", "tif": "tiff"}
 
 
@@ -24,8 +26,8 @@ def _parse_weights(text: Any) -> Any:
             value = float(number)
         except ValueError:
             value = math.nan
-        if not (name and found and 0 <= value < math.inf) or name in weights:
-            raise ValueError("write each degradation once, such as noise=.6,rain=.4")
+        if not (name and found and 0 <= value <= LARGEST_WEIGHT) or name in weights:
+            raise ValueError(f"write each degradation once, such as noise=.6,rain=.4, with 0 to {LARGEST_WEIGHT}")
         weights[name] = value
     return weights
 
@@ -51,7 +53,7 @@ class Options(BaseModel):
     weights: Annotated[
         dict[str, float] | None,
         BeforeValidator(_parse_weights, json_schema_input_type=str),
-        Field(description="What to undo and how much, such as `noise=.6,rain=.4`, instead of a diagnosis."),
+        Field(description="What to undo and how much, such as `noise=.6,rain=.4`; not diagnosed."),
     ] = None
     only: Annotated[
         list[str] | None,

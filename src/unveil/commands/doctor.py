@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -60,6 +59,8 @@ def command(
 
 def metadata_version(package: str) -> str | None:
     """The installed version of a package, None where it is not installed. Nothing is imported."""
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

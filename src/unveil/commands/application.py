@@ -30,7 +30,7 @@ from unveil.commands import (
     serve,
     train,
 )
-from unveil.commands.batch import INTERRUPTED
+from unveil.commands.batch import INTERRUPTED, TERMINATED, Terminated
 from unveil.commands.terminal import Terminal, examples
 from unveil.errors import InvalidRequest, UnveilError
 
@@ -140,7 +140,7 @@ app.add_typer(data.app, name="data")
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit code.
 
-    0 all good, 1 something failed and was reported, 2 the request itself is wrong, 130 interrupted.
+    0 all good, 1 something failed and was reported, 2 the request itself is wrong, 130 interrupted, 143 terminated.
     """
     terminal = Terminal()
     try:
@@ -149,8 +149,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left; Python's own flush at exit must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

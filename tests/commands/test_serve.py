@@ -86,7 +86,7 @@ def test_what_is_in_hand_is_finished_after_ctrl_c(place, home):
 
 @posix_only
 def test_a_second_ctrl_c_leaves_at_once(place, home):
-    save("a.png", rough(5000, 5000), compress_level=1)
+    save("a.png", rough(3000, 3000), compress_level=1)
 
     def send_in_vain() -> None:
         with suppress(httpx.HTTPError):

@@ -189,13 +189,19 @@ def test_a_clean_picture_is_left_as_it_is(page):
     assert download(page)[1] == data
 
 
-def test_a_large_picture_shows_a_part_first(page, service):
+def test_a_large_picture_shows_a_part_first(page):
     data = file_of(np.kron(rough(100, 150), np.ones((11, 11, 1), np.uint8)), "JPEG")
     choose(page, data)
+    page.evaluate(
+        """() => {
+            const part = document.querySelector("#part");
+            window.shown = [];
+            new MutationObserver(() => window.shown.push(!part.hidden)).observe(part, {attributeFilter: ["hidden"]});
+        }"""
+    )
     turn(page, "dark", 0.7)
-    page.wait_for_selector("#part:not([hidden])", state="attached")
     wait_until_restored(page)
-    page.wait_for_selector("#part[hidden]", state="attached")
+    eventually(lambda: page.evaluate("window.shown") == [True, False])
 
 
 def test_what_the_browser_cannot_show_is_shown_all_the_same(page):

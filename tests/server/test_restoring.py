@@ -146,6 +146,14 @@ def test_a_region_is_diagnosed_by_the_whole(service):
     assert json.loads(answer.headers["unveil-weights"]) == json.loads(whole.headers["unveil-weights"])
 
 
+def test_a_region_of_a_clean_picture_is_cut_out_as_it_is(service):
+    pixels = smooth()
+    pixels[4, 6] = 181
+    answer = service.post(data=file_of(pixels), region="4,2,10,8")
+    assert np.array_equal(pixels_of(answer.content), pixels[2:10, 4:14])
+    assert json.loads(answer.headers["unveil-untouched"]) is True
+
+
 def test_surprises_are_noted(service):
     stream = io.BytesIO()
     frames = [Image.fromarray(rough(seed=seed)) for seed in (1, 2)]

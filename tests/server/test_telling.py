@@ -9,7 +9,9 @@ import re
 import pytest
 from server_samples import eventually, file_of, photograph
 
-from unveil.server.figures import resident_bytes
+from unveil.server.figures import Figures, resident_bytes
+from unveil.server.journal import Journal
+from unveil.server.line import Line
 from unveil.server.pages import page_files
 
 
@@ -71,6 +73,28 @@ def test_the_journal_has_a_line_for_each_request_and_nothing_of_the_picture(serv
     assert second["route"] == "other"
     for word in ("grandmother", "secret", "Synthetic", "0.123", "walk", "127.0.0.1"):
         assert word not in caplog.text
+
+
+def test_what_fails_outside_of_the_routes_is_answered_and_told_without_its_message(caplog):
+    async def broken(*_):
+        raise KeyError("secret")
+
+    figures = Figures(version="1", model="toy", line=Line(waiting=0))
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with caplog.at_level(logging.INFO, "unveil.server"):
+        asking = Journal(broken, figures=figures, routes=["/"])(scope, None, send)
+        with pytest.raises(StopIteration):
+            asking.send(None)
+    assert [message.get("status") for message in sent] == [500, None]
+    assert json.loads(sent[1]["body"])["error"] == "unexpected"
+    assert "KeyError in broken" in caplog.text
+    assert "secret" not in caplog.text
+    assert 'unveil_problems_total{error="broken_off"} 1' in figures.text()
 
 
 def test_the_interface_is_described(service):

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from unveil.errors import InvalidRequest
 from unveil.server.problems import Problem
 
 Written = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
@@ -103,8 +102,6 @@ def parse_options(fields: dict[str, str]) -> Options:
             known = ", ".join(Options.model_fields)
             raise Problem(422, "bad_option", f"There is no option {where[:40]!r}; known are {known}.") from None
         raise Problem(422, "bad_option", f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except InvalidRequest as error:
-        raise Problem(422, "bad_option", str(error)) from None
 
 
 def no_options(fields: dict[str, str]) -> None:

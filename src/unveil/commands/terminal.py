@@ -149,6 +149,7 @@ class Bar:
         self._live = live
         self._task = task
         self._by_tiles = by_tiles
+        self._pictures = 0
 
     def begin(self, name: str) -> None:
         """Say which picture is being worked on."""
@@ -156,13 +157,17 @@ class Bar:
 
     def end(self) -> None:
         """One picture is finished, well or not."""
-        if not self._by_tiles and self._live is not None and self._task is not None:
-            self._live.advance(self._task)
+        self._pictures += 1
+        if not self._by_tiles:
+            self._update(completed=self._pictures)
 
     def tiles(self, done: int, total: int) -> None:
         """So many tiles of the picture are done."""
         if self._by_tiles:
             self._update(completed=done, total=total)
+        else:
+            # Parts of a picture count too, or the time that is left would be a guess until a large one is finished.
+            self._update(completed=self._pictures + done / total)
 
     def _update(self, **changes: Any) -> None:
         if self._live is not None and self._task is not None:

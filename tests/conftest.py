@@ -30,7 +30,7 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 @pytest.fixture(scope="session")
 def browser():
-    """One headless chromium for the whole run: one that is installed, never a download. Make a new page of it for a test.
+    """One headless chromium for the whole run: one that is installed, never a download. Tests make pages of it.
 
     `UNVEIL_CHROMIUM` names another one. Without playwright or a chromium, what needs it is skipped.
     """

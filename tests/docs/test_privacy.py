@@ -77,7 +77,7 @@ def test_the_commands_open_no_connection(tmp_path):
     done = run(
         """
 from unveil.commands.application import run
-for line in ("restore a.jpg -o out/", "diagnose a.jpg", "models"):
+for line in ("restore a.jpg -o out/", "diagnose a.jpg", "report a.jpg -o r.html", "models", "doctor"):
     assert run(line.split()) == 0, line
 """,
         tmp_path,
@@ -85,7 +85,7 @@ for line in ("restore a.jpg -o out/", "diagnose a.jpg", "models"):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "a.jpg").is_file()
     assert left(tmp_path) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "home", "out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "home", "out", "r.html"]
 
 
 def test_reports_of_the_engine_are_off_before_it_is_loaded(tmp_path):

@@ -161,6 +161,15 @@ def test_a_lock_is_refused_without_reading_the_history(tmp_path):
         pass
 
 
+def test_a_folder_that_cannot_be_written_to_is_one_line(unveil):
+    save("in/a.png")
+    Path("in/.unveil").write_text("a file in the way")
+    result = unveil("restore", "in")
+    assert result.code == 1
+    assert result.err.startswith("error: in: cannot be written to")
+    assert result.err.count("\n") == 1
+
+
 def test_left_overs_of_a_kill_are_cleared_away(unveil):
     save("in/deep/a.png")
     Path("out/deep").mkdir(parents=True)

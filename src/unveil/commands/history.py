@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from unveil.commands.terminal import shown
-from unveil.errors import InvalidRequest
+from unveil.errors import InvalidRequest, UnwritablePicture
 
 FOLDER = ".unveil"
 PART = ".unveil-*.part"
@@ -96,10 +96,14 @@ class History:
         """Inside, no other run works in the folder; what a killed run left under temporary names in `places` is
         cleared away.
 
-        Raises InvalidRequest if another run is at work there.
+        Raises InvalidRequest if another run is at work there, UnwritablePicture if nothing can be written there.
         """
-        (self.folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        with (self.folder / FOLDER / "lock").open("ab") as stream:
+        try:
+            (self.folder / FOLDER).mkdir(parents=True, exist_ok=True)
+            opened = (self.folder / FOLDER / "lock").open("ab")
+        except OSError as error:
+            raise UnwritablePicture(self.folder, f"cannot be written to ({error.strerror or error})") from error
+        with opened as stream:
             if not _lock(stream):
                 raise InvalidRequest(
                     f"another run of unveil is at work in {shown(self.folder)}; wait until it has ended"

@@ -83,7 +83,8 @@ def command(
     from unveil.server.serving import listen, log_to_stderr
 
     with listen(settings) as listener:
-        restorer = Restorer(models.read(models.find(model or models.DEFAULT)), threads=threads)
+        # Weights turned by hand rarely come again: one session for the part in view, one for the whole picture.
+        restorer = Restorer(models.read(models.find(model or models.DEFAULT)), threads=threads, sessions=2)
         if not settings.is_loopback:
             open_to = "whoever knows the token" if token else "everybody, as there is no --token"
             terminal.note(f"warning: {host} is reachable from other machines, unencrypted; it is open to {open_to}")

@@ -31,7 +31,8 @@ from unveil.restoration.tiles import SIDE, Plan, plan
 if TYPE_CHECKING:
     from unveil.images import Picture
 
-# A session of a small network takes some 30 MB; folders of photographs rarely alternate between more blends and shapes.
+# The shipped network keeps some 250 MB a session once it has run on a full tile; folders of photographs rarely
+# alternate between more blends and shapes.
 SESSIONS = 4
 
 
@@ -56,16 +57,26 @@ class Restorer:
         engine: `auto`, `onnx`, `openvino` or `torch`.
         threads: processor cores to use; None leaves it to the engine.
         tile_side: pictures with longer sides are cut into overlapping tiles of about this side.
+        sessions: restoring networks to keep ready, one a blend and shape of tile; more memory, fewer waits.
     """
 
     def __init__(
-        self, model: Model, *, engine: str = "auto", threads: int | None = None, tile_side: int = SIDE
+        self,
+        model: Model,
+        *,
+        engine: str = "auto",
+        threads: int | None = None,
+        tile_side: int = SIDE,
+        sessions: int = SESSIONS,
     ) -> None:
         if tile_side < 1:
             raise InvalidRequest(f"tile_side is {tile_side}, expected at least 1.")
+        if sessions < 1:
+            raise InvalidRequest(f"sessions is {sessions}, expected at least 1.")
         self.model = model
         self._engine = engines.choose(engine, threads=threads)
         self._tile_side = tile_side
+        self._sessions = sessions
         self._networks: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
         self._lock = RLock()
 
@@ -301,6 +312,6 @@ class Restorer:
             network = self._networks[key] = self._engine.open(self.model, role, arrays, dimensions)
             # The estimator and the encoder are needed for every picture and stay.
             restoring = [entry for entry in self._networks if entry[0] == "restore"]
-            if len(restoring) > SESSIONS:
+            if len(restoring) > self._sessions:
                 del self._networks[restoring[0]]
             return network

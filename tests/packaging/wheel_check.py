@@ -12,6 +12,13 @@ WEIGHTS = "unveil/models/bundled/abair-fast.safetensors"
 FOREIGN = (".so", ".pyd", ".dylib", ".dll", ".pyc")
 
 
+def sources() -> set[str]:
+    """Every file of the package, pages and tables of figures included, as a wheel names it."""
+    root = Path(__file__).parents[2] / "src"
+    found = (path.relative_to(root) for path in (root / "unveil").rglob("*") if path.is_file())
+    return {path.as_posix() for path in found if "__pycache__" not in path.parts and not path.name.startswith(".")}
+
+
 def faults(folder: Path, version: str = "") -> list[str]:
     """What is wrong with the wheel and the source archive in a folder; nothing, if all is well."""
     wheels, archives = sorted(folder.glob("*.whl")), sorted(folder.glob("*.tar.gz"))
@@ -24,7 +31,7 @@ def faults(folder: Path, version: str = "") -> list[str]:
         found.append(f"{wheels[0].name} is not of version {version}")
     with zipfile.ZipFile(wheels[0]) as wheel:
         names = wheel.namelist()
-    found += [f"the wheel lacks {name}" for name in (WEIGHTS, "unveil/py.typed") if name not in names]
+    found += [f"the wheel lacks {name}" for name in sorted({WEIGHTS, *sources()} - set(names))]
     found += [f"the wheel holds {name}" for name in names if name.endswith(FOREIGN) or name.startswith("tests/")]
     for licence in ("LICENSE", "NOTICE"):
         if not any(name.endswith(f"/licenses/{licence}") for name in names):

@@ -39,13 +39,13 @@ def main() -> int:
         print("| run | killed after | results before | results after | done twice |\n|---|---|---|---|---|")
         twice = 0
         for kill in range(chosen.kills):
-            # Any moment from half-way to the first result on, so that kills fall into all parts of a run; what is left
-            # is shared among the kills that are left.
-            left = 1 - len(results(root, "out")) / chosen.pictures
-            longest = 1.5 * working * left / (chosen.kills - kill + 1)
-            moment = chance.uniform(0.5 * starting, starting + longest)
-            twice += report(root, f"{kill + 1}", moment)
-        twice += report(root, "last", None)
+            # After a random number of results, such that enough is left for the kills that follow, and then at a random
+            # moment of the time that two pictures take; with no new result, at a moment of starting.
+            left = chosen.pictures - len(results(root, "out"))
+            count = chance.randint(0, max(2 * left // (chosen.kills - kill + 1), 1))
+            delay = chance.uniform(0, 2 * working / chosen.pictures if count else starting)
+            twice += report(root, f"{kill + 1}", min(count, left - 1), delay)
+        twice += report(root, "last", None, 0.0)
         return verdict(root, chosen.pictures, twice)
 
 
@@ -81,17 +81,18 @@ def results(root: Path, out: str) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*.png")}
 
 
-def report(root: Path, name: str, seconds: float | None) -> int:
-    """Run, kill after so many seconds, print a line; how many results that were there have been made again."""
+def report(root: Path, name: str, count: int | None, delay: float) -> int:
+    """Run, kill so many seconds after so many new results, print a line; how many results have been made once more."""
     before = results(root, "out")
     process = start(root, "out")
-    try:
-        process.wait(seconds)
-        said = "-" if seconds is None else "had ended"
-    except subprocess.TimeoutExpired:
+    started = time.perf_counter()
+    if count is not None:
+        while process.poll() is None and len(results(root, "out")) < len(before) + count:
+            time.sleep(0.002)
+        time.sleep(delay)
         process.kill()
-        process.wait()
-        said = f"{seconds:.2f} s"
+    ended = process.wait() == 0
+    said = "-" if ended else f"{time.perf_counter() - started:.2f} s"
     after = results(root, "out")
     twice = sum(after.get(path) != made for path, made in before.items())
     print(f"| {name} | {said} | {len(before)} | {len(after)} | {twice} |", flush=True)

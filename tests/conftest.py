@@ -1,6 +1,9 @@
-"""What all tests share: a toy model file, and a limit on how long a test may take."""
+"""What all tests share: a toy model file, one browser, and a limit on how long a test may take."""
 
 from __future__ import annotations
+
+import os
+import shutil
 
 import pytest
 
@@ -20,6 +23,27 @@ def toy_path(tmp_path_factory):
 def toy(toy_path):
     """The toy model as read from its file."""
     return models.read(toy_path)
+
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless chromium for the whole run: one that is installed, never a download. Tests make pages of it.
+
+    `UNVEIL_CHROMIUM` names another one. Without playwright or a chromium, what needs it is skipped.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = os.environ.get("UNVEIL_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip("no chromium is installed (apt-get install chromium), and none is downloaded for tests")
+    with playwright.sync_playwright() as driver:
+        # Chromium's own sandbox refuses to work for root.
+        unboxed = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        browser = driver.chromium.launch(executable_path=path, args=[*unboxed, "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
 
 
 def pytest_addoption(parser):

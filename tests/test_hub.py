@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,7 +133,20 @@ def test_a_huge_file_is_refused_before_it_is_downloaded(published):
     assert not any("/resolve/" in line for line in published.asked)
 
 
-@pytest.mark.parametrize("text", ["hf:toy", "hf:", "hf:a/b/c.pth", "hf:a/b/../c.safetensors", "hf:a b/c", "hf:a/b@"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf:toy",
+        "hf:",
+        "hf:a/b/c.pth",
+        "hf:a/b/../c.safetensors",
+        "hf:a b/c",
+        "hf:a/b@",
+        "hf:../b",
+        "hf:a/..",
+        "hf:a--b/c",
+    ],
+)
 def test_other_addresses_are_refused_without_asking(hub, text):
     with pytest.raises(errors.InvalidRequest):
         models.find(text)
@@ -176,6 +190,13 @@ def test_the_page_is_what_the_hub_reads(toy):
     values = {(result.dataset_name, result.metric_type): result.metric_value for result in data.eval_results}
     assert values == {("Kodak24", "psnr"): 29.87, ("Kodak24", "ssim"): 0.81}
     assert data.to_dict().items() >= {"library_name": "unveil"}.items()
+
+
+def test_the_page_of_the_shipped_model_is_made_from_its_card():
+    page = Path(__file__).parents[1] / "docs" / "reference" / "abair-fast.md"
+    made = write_page(models.read_card(models.bundled_folder() / "abair-fast.safetensors"), "OWNER/abair-fast")
+    # After the model was replaced: write what `made` is into the page.
+    assert page.read_text(encoding="utf-8") == made
 
 
 def test_the_metadata_of_any_card_survives_yaml():

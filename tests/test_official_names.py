@@ -89,3 +89,23 @@ def test_our_own_network_has_no_official_names(tmp_path, capsys):
     assert "no official implementation" in capsys.readouterr().err
     assert run(["export", models.DEFAULT, "-o", str(tmp_path / "x.pth")]) == 2
     assert "--official-names" in capsys.readouterr().err
+
+
+def test_what_a_run_has_trained_is_written_without_tracing_it(tmp_path, monkeypatch):
+    from unveil import graphs
+    from unveil.training.recipe import Recipe
+
+    sizes = {"name": "restormer", "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 1}
+    stage = {"degradations": {"noise": 1}, "iterations": 1, "batch": 1, "patch": 64, "learning_rate": 1e-3}
+    others = {key: value for key, value in stage.items() if key != "degradations"}
+    recipe = Recipe.from_dict(
+        {"name": "tiny", "network": sizes, "pretraining": stage, "adaptation": others, "estimation": others}
+    )
+    network = networks.build(**sizes)
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    checkpoint, target = tmp_path / "final.ckpt", tmp_path / "net_g.pth"
+    torch.save({"state_dict": state, "unveil": {"recipe": recipe.as_dict()}}, checkpoint)
+    monkeypatch.delattr(graphs, "trace")
+    assert run(["export", str(checkpoint), "-o", str(target), "--official-names"]) == 0
+    written = torch.load(target, weights_only=True)["params"]
+    assert all(torch.equal(written[name], value) for name, value in network.state_dict().items())

@@ -8,15 +8,21 @@
 
     restorer = unveil.load("abair-fast")         # keep it for many pictures
     result = restorer.run("photo.jpg", strength=0.8)
+    for result in restorer.run_many("holiday/"):
+        unveil.write(result.image, result.source.with_suffix(".restored.png"))
 
 Importing this package loads nothing heavy, not even NumPy; that happens at the first use.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from unveil.errors import (
+    DataError,
+    DataSetMissing,
+    DownloadFailed,
     EngineError,
     InvalidModel,
     InvalidRequest,
@@ -28,11 +34,16 @@ from unveil.errors import (
     PictureError,
     PictureTooLarge,
     RecipeError,
+    UnknownNetwork,
     UnreadablePicture,
+    UnsafeArchive,
     UnsupportedPicture,
     UnveilError,
     UnwritablePicture,
 )
+
+# ONNX Runtime from 1.29 on marks the machine and reports to its makers, unless it is told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from unveil.images import Picture, read, write
@@ -41,7 +52,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "DataError",
+    "DataSetMissing",
     "Diagnosis",
+    "DownloadFailed",
     "EngineError",
     "InvalidModel",
     "InvalidRequest",
@@ -56,7 +70,9 @@ __all__ = [
     "RecipeError",
     "Restoration",
     "Restorer",
+    "UnknownNetwork",
     "UnreadablePicture",
+    "UnsafeArchive",
     "UnsupportedPicture",
     "UnveilError",
     "UnwritablePicture",

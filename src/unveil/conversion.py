@@ -20,12 +20,12 @@ import unveil
 from unveil import graphs, models, networks
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidModel, InvalidRequest, ModelNotFound, UnknownNetwork
-from unveil.export import arrays, measured_halo
+from unveil.export import arrays, measured_halo, trace_roles
 from unveil.methods.mioir.tasks import TASKS
 from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import KEY, PROMPTS
 from unveil.networks import NETWORKS, Recognition
-from unveil.networks.base import CodedNetwork, Network
+from unveil.networks.base import Network
 
 Report = Callable[[str], object]
 
@@ -164,23 +164,20 @@ def convert(
     chooser = _recognise_classifier(options.classifier)
     network = cast("Network", found.build())
     report("tracing the network; large ones take a minute or two")
-    weights, traced = _trace(network)
+    weights, traced = trace_roles(network, half=options.half)
     degradations: dict[str, str] = {}
     estimator = None
     if table is not None:
         degradations = {task: printed(task) for task in TASKS}
         if chooser is not None:
-            estimator, weights["estimate"], traced["estimate"] = _classifier(chooser)
-    stored = {
-        role: {name: _stored(array, options.half) for name, array in named.items()} for role, named in weights.items()
-    }
+            estimator, weights["estimate"], traced["estimate"] = _classifier(chooser, half=options.half)
     card = Card(
         name=options.name or path.name.split(".")[0],
         network={"name": found.name, "config": found.config},
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
         halo=measured_halo(network),
-        base_checksum=models.base_checksum(stored["restore"]),
+        base_checksum=models.base_checksum(weights["restore"]),
         degradations=degradations,
         adapters={},
         estimator=estimator,
@@ -193,7 +190,7 @@ def convert(
         code_version=unveil.__version__,
         recipe={"converted": {"file": path.name, "found": found.describe()}},
     )
-    return Model(None, card, stored, {}, traced, {} if table is None else {PROMPTS: table})
+    return Model(None, card, weights, {}, traced, {} if table is None else {PROMPTS: table})
 
 
 ADVICE = {
@@ -212,17 +209,6 @@ PRINTED = {"lowres": "low resolution"}
 
 def _what(found: Recognition) -> str:
     return f"{found.name} ({NETWORKS[found.name].purpose})"
-
-
-def _trace(network: Network) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, bytes]]:
-    """Weights and graphs of the roles that a network needs."""
-    traced = {"restore": graphs.restoring(network)}
-    if isinstance(network, CodedNetwork):
-        side = network.prompt_side
-        role = "prompt" if side else "encode"
-        traced[role] = graphs.prompting(network, side) if side else graphs.summarising(network)
-    weights = {role: arrays(network, graph.weights, half=False) for role, graph in traced.items()}
-    return weights, {role: graph.data for role, graph in traced.items()}
 
 
 def _read_prompts(path: Path, prompts: Path | None) -> NDArray[np.float32]:
@@ -257,15 +243,11 @@ def _recognise_classifier(path: Path | None) -> Recognition | None:
     return found
 
 
-def _classifier(found: Recognition) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
+def _classifier(found: Recognition, *, half: bool) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
     classifier: nn.Module = found.build()
     graph = graphs.classifying(classifier)
     card = EstimatorCard(name=found.name, config=found.config, classes=TASKS, side=0, crops=0)
-    return card, arrays(classifier, graph.weights, half=False), graph.data
-
-
-def _stored(array: NDArray[Any], half: bool) -> NDArray[Any]:
-    return array.astype(np.float16) if half and float(np.abs(array).max(initial=0)) < 6e4 else array
+    return card, arrays(classifier, graph.weights, half=half), graph.data
 
 
 def _kind(value: object) -> str:

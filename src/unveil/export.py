@@ -19,6 +19,7 @@ from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidRequest, RecipeError
 from unveil.methods.abair.estimator import Estimator
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
+from unveil.networks.base import CodedNetwork
 from unveil.training.recipe import Recipe
 from unveil.training.run import fresh_adapter, part
 
@@ -43,29 +44,18 @@ def model_from_checkpoint(path: Path | str) -> Model:
         RecipeError: there is no finished Phase I, or the file is no checkpoint of ours.
     """
     path = Path(path)
-    base = path / "pretraining" / "final.ckpt" if path.is_dir() else path
-    if not base.exists():
-        raise RecipeError(f"{base} is missing: a model file needs a finished Phase I (unveil train --phase pretrain)")
-    recipe = _recipe(path, base)
-    config = dict(recipe.network)
-    name = config.pop("name")
-    network = networks.build(name, **config)
-    network.load_state_dict(part(base, "network."))
-    network.eval()
-    graph = graphs.restoring(network)
-    weights = {"restore": arrays(network, graph.weights)}
-    traced = {"restore": graph.data}
+    network, recipe = trained_network(path)
+    weights, traced = trace_roles(network, half=True)
     checksum = models.base_checksum(weights["restore"])
-    adapters = _adapters(path, recipe, network, checksum) if path.is_dir() else {}
+    adapters = _adapters(path, recipe, network, weights["restore"]) if path.is_dir() else {}
     estimator = None
     if path.is_dir() and (path / "estimation" / "calibration.pt").exists():
         estimator, weights["estimate"], traced["estimate"] = _estimator(path)
-    multiple = int(cast("networks.Network", network).size_multiple)
     card = Card(
         name=recipe.name,
-        network={"name": name, "config": config},
-        size_multiple=multiple,
-        stride=multiple,
+        network={"name": recipe.network["name"], "config": {k: v for k, v in recipe.network.items() if k != "name"}},
+        size_multiple=network.size_multiple,
+        stride=network.size_multiple,
         halo=measured_halo(network),
         base_checksum=checksum,
         degradations={degradation: DEGRADATIONS[degradation].printed for degradation in adapters},
@@ -81,6 +71,7 @@ def model_from_checkpoint(path: Path | str) -> Model:
         },
         estimator=estimator,
         blend="sw" if estimator else "none",
+        codes=("code",) if network.code else (),
         summary=recipe.card.summary,
         licence=recipe.card.licence,
         training_data=recipe.card.training_data,
@@ -88,6 +79,35 @@ def model_from_checkpoint(path: Path | str) -> Model:
         recipe=_shareable(recipe),
     )
     return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=traced, tables={})
+
+
+def trained_network(path: Path | str) -> tuple[networks.Network, Recipe]:
+    """The network of a finished Phase I, in evaluation mode, and the recipe: of a checkpoint, or of a run's folder.
+
+    Raises:
+        RecipeError: as `model_from_checkpoint`.
+    """
+    path = Path(path)
+    base = path / "pretraining" / "final.ckpt" if path.is_dir() else path
+    if not base.exists():
+        raise RecipeError(f"{base} is missing: a model file needs a finished Phase I (unveil train --phase pretrain)")
+    recipe = _recipe(path, base)
+    network = networks.build(**recipe.network)
+    network.load_state_dict(part(base, "network."))
+    return cast("networks.Network", network.eval()), recipe
+
+
+def trace_roles(
+    network: networks.Network, *, half: bool
+) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, bytes]]:
+    """Weights and graphs of the roles that a network needs: to restore, and where it has one, to give its code."""
+    traced = {"restore": graphs.restoring(network)}
+    if isinstance(network, CodedNetwork):
+        side = network.prompt_side
+        role = "prompt" if side else "encode"
+        traced[role] = graphs.prompting(network, side) if side else graphs.summarising(network)
+    weights = {role: arrays(network, graph.weights, half=half) for role, graph in traced.items()}
+    return weights, {role: graph.data for role, graph in traced.items()}
 
 
 def _shareable(recipe: Recipe) -> dict[str, Any]:
@@ -119,9 +139,15 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _adapters(folder: Path, recipe: Recipe, network: nn.Module, checksum: str) -> dict[str, Adapter]:
-    """The finished adapters of a run, in the order of the recipe, each in the form it was trained in."""
+def _adapters(
+    folder: Path, recipe: Recipe, network: networks.Network, restoring: Mapping[str, NDArray[Any]]
+) -> dict[str, Adapter]:
+    """The finished adapters of a run, in the order of the recipe, each in the form it was trained in.
+
+    What they change of weights that the network never uses is left out.
+    """
     found: dict[str, Adapter] = {}
+    checksum = models.base_checksum(restoring)
     base = network.state_dict()
     for degradation in recipe.adapters:
         path = folder / "adapters" / degradation / "final.ckpt"
@@ -133,6 +159,12 @@ def _adapters(folder: Path, recipe: Recipe, network: nn.Module, checksum: str) -
             )
         factors = fresh_adapter(network, Recipe.from_dict(_record(path)["recipe"]).adapters[degradation])
         factors.load_state_dict(part(path, "adapter."))
+        groups = {name: group for name, group in factors.named_factors().items() if not name.startswith(network.idle())}
+        if foreign := sorted(set(groups) - set(restoring)):
+            raise RecipeError(
+                f"{path} changes {foreign[0]}, which gives the code of the whole picture; a model file blends adapters "
+                "into the restoring part alone. Train adapters on a network without a code."
+            )
         found[degradation] = Adapter(
             degradation=degradation,
             rank=factors.rank,
@@ -141,7 +173,7 @@ def _adapters(folder: Path, recipe: Recipe, network: nn.Module, checksum: str) -
             base_checksum=checksum,
             factors={
                 name: {factor: _array(value, half=True) for factor, value in group.items()}
-                for name, group in factors.named_factors().items()
+                for name, group in groups.items()
             },
         )
     return found
@@ -217,23 +249,27 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
     return path
 
 
-def write_official(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:
-    """Write the restoring network's weights, a blend merged in, as the official implementation names and expects them.
+def write_official(network: networks.Published, path: Path | str) -> Path:
+    """Write a network's weights as the official implementation names and expects them, float32.
 
-    Buffers that only a strict load elsewhere asks for are included. Everything is float32.
+    Buffers that only a strict load elsewhere asks for are included.
 
     Args:
-        model: the model.
+        network: a published network.
         path: `.pth` (a container `params`, as BasicSR has it) or `.safetensors` (the tensors alone).
-        weights: adapter to weight; `None` is the base alone.
 
     Raises:
         InvalidRequest: the network is our own.
     """
     path = Path(path)
-    network = models_network(model, weights or {})
+    published = {entry.load(): name for name, entry in networks.NETWORKS.items() if not entry.paper.startswith("ours")}
+    if type(network) not in published:
+        raise InvalidRequest(
+            f"a {type(network).__name__} is in no official implementation; official names exist for "
+            f"{', '.join(published.values())}."
+        )
     state = {**networks.official_state(network), **network.geometry()}
-    state = {name: value.clone().contiguous() for name, value in state.items()}
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
     temporary = path.with_name(f".{path.name}.part")
     try:
         if path.suffix.lower() == ".safetensors":
@@ -246,19 +282,17 @@ def write_official(model: Model, path: Path | str, *, weights: Mapping[str, floa
     return path
 
 
-def models_network(model: Model, weights: Mapping[str, float]) -> networks.Published:
-    """The published network that restores in a model, in PyTorch, with a blend merged in."""
-    name = model.card.network["name"]
-    entry = networks.NETWORKS.get(name)
-    if entry is None or entry.paper.startswith("ours"):
-        raise InvalidRequest(
-            f"{model.card.name} has the network {name!r}, which no official implementation has; official names exist "
-            f"for {', '.join(key for key, value in networks.NETWORKS.items() if not value.paper.startswith('ours'))}."
-        )
-    network = entry.load().build(**model.card.network["config"])
+def network_of(model: Model, *, weights: Mapping[str, float] | None = None) -> networks.Published:
+    """The network that restores in a model, in PyTorch and evaluation mode, with a blend merged in.
+
+    Args:
+        model: the model.
+        weights: adapter to weight; `None` is the base alone.
+    """
+    network = networks.build(model.card.network["name"], **model.card.network["config"])
     found = {key: value for role in ("encode", "prompt") for key, value in model.weights.get(role, {}).items()}
-    found |= models.blend(model.weights["restore"], model.adapters, weights)
+    found |= models.blend(model.weights["restore"], model.adapters, weights or {})
     state = {key: torch.from_numpy(np.array(value, np.float32)) for key, value in found.items()}
-    # What the published network never uses is in no model file; it stays as it was drawn.
+    # What the published network never uses is in no model file, nor are tables that follow from sizes.
     network.load_state_dict(state, strict=False)
-    return network.eval()
+    return cast("networks.Published", network.eval())

@@ -14,7 +14,7 @@ import unveil as package
 from unveil.commands import application
 from unveil.errors import InvalidRequest, MissingExtra
 
-COMMANDS = ("restore", "diagnose", "degrade", "models", "export", "train", "prepare")
+COMMANDS = ("restore", "diagnose", "report", "degrade", "models", "export", "train", "prepare", "doctor")
 HEAVY = ("numpy", "torch", "onnxruntime", "pyvips", "PIL", "openvino", "rich.progress")
 
 

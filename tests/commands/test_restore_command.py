@@ -25,7 +25,7 @@ def read(path: str | Path) -> np.ndarray:
 
 
 def names(folder: str) -> list[str]:
-    return sorted(path.name for path in Path(folder).iterdir())
+    return sorted(path.name for path in Path(folder).iterdir() if path.name != ".unveil")
 
 
 def test_one_picture_gives_one_line_and_one_file(unveil):
@@ -93,7 +93,7 @@ def test_a_folder_is_mirrored_and_complete(unveil):
     Path("in/notes.txt").write_text("hello")
     result = unveil("restore", "in", "-o", "out")
     assert result.code == 0
-    assert sorted(path.as_posix() for path in Path("out").rglob("*.*")) == ["out/a.jpg", "out/deep/b.png"]
+    assert sorted(path.as_posix() for path in Path("out").rglob("*.???")) == ["out/a.jpg", "out/deep/b.png"]
     assert "2 of 2 pictures finished, 0 failed" in result.err
 
 
@@ -204,7 +204,7 @@ def test_json_has_one_object_with_every_picture(unveil):
     assert result.code == 1
     assert result.json["interrupted"] is False
     a, b, c = result.json["results"]
-    keys = {"input", "output", "diagnosis", "weights", "untouched", "seconds", "error"}
+    keys = {"input", "output", "diagnosis", "weights", "untouched", "seconds", "skipped", "error"}
     assert set(a) == set(b) == set(c) == keys
     assert (a["input"], a["output"], a["untouched"], a["error"]) == ("a.png", "out/a.png", False, None)
     assert next(iter(a["diagnosis"])) == "noise"

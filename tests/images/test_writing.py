@@ -384,3 +384,22 @@ def test_a_copy_is_exact_and_never_replaces_unasked(tmp_path):
     with pytest.raises(UnreadablePicture):
         images.copy(tmp_path / "none.jpg", tmp_path / "c.jpg")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "b.jpg"]
+
+
+def test_the_bytes_are_announced_before_they_get_their_name(tmp_path):
+    picture = Picture(gradient())
+    for name, place in (("a.png", lambda to, tell: images.write(picture, to, announce=tell)),
+                        ("b.png", lambda to, tell: images.copy(tmp_path / "a.png", to, announce=tell))):  # fmt: skip
+        told: list[tuple[bytes, bool]] = []
+        target = tmp_path / name
+        place(target, lambda data, target=target, told=told: told.append((data, target.exists())))
+        assert told == [(target.read_bytes(), False)]
+
+
+def test_what_fails_in_an_announcement_leaves_no_file(tmp_path):
+    def fail(_: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UnwritablePicture, match="No space"):
+        images.write(Picture(gradient()), tmp_path / "a.png", announce=fail)
+    assert names(tmp_path) == []

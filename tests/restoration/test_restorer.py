@@ -296,3 +296,22 @@ def test_engines_give_the_same_picture(toy, restorer):
     pixels = noisy(200, 100, 3)
     other = Restorer(toy, engine="openvino", threads=1).restore(pixels)
     assert np.abs(restorer.restore(pixels).astype(int) - other).max() <= 1
+
+
+def test_only_so_many_sessions_are_kept(toy):
+    class Counting:
+        name = "counting"
+        opened = 0
+
+        def open(self, *arguments):
+            self.opened += 1
+            return engine.open(*arguments)
+
+    restorer = Restorer(toy, threads=1, sessions=2)
+    engine, restorer._engine = restorer._engine, Counting()
+    pixels = np.full((16, 16, 3), 90, np.uint8)
+    for weight in (0.1, 0.2, 0.1, 0.3, 0.1, 0.2):
+        restorer.run(pixels, weights={"noise": weight})
+    assert restorer._engine.opened == 4
+    with pytest.raises(InvalidRequest, match="sessions"):
+        Restorer(toy, sessions=0)

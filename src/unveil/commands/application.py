@@ -17,17 +17,20 @@ from unveil.commands import (
     compare,
     convert,
     data,
+    defaults,
     degrade,
     diagnose,
+    doctor,
     evaluate,
     export,
     models,
     prepare,
+    report,
     restore,
     serve,
     train,
 )
-from unveil.commands.batch import INTERRUPTED
+from unveil.commands.batch import INTERRUPTED, TERMINATED, Terminated
 from unveil.commands.terminal import Terminal, examples
 from unveil.errors import InvalidRequest, UnveilError
 
@@ -49,7 +52,7 @@ def _format_help_with_examples(
 
 
 def _looks_like_path(word: str) -> bool:
-    return "/" in word or os.sep in word or bool(Path(word).suffix) or Path(word).exists()
+    return word == "-" or "/" in word or os.sep in word or bool(Path(word).suffix) or Path(word).exists()
 
 
 class WithExamples(TyperCommand):
@@ -64,7 +67,7 @@ class ShortFormGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         word = args[0]
-        if word not in self.commands and not ctx.resilient_parsing and not word.startswith("-"):
+        if word not in self.commands and not ctx.resilient_parsing and (word == "-" or not word.startswith("-")):
             if _looks_like_path(word):
                 args = ["restore", *args]
             else:
@@ -81,7 +84,7 @@ app = typer.Typer(
     cls=ShortFormGroup,
     name="unveil",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -99,6 +102,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def unveil(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and leave.")
     ] = False,
@@ -107,11 +111,15 @@ def unveil(
 
     'unveil photo.jpg' is short for 'unveil restore photo.jpg'.
     """
+    # The doctor reports what is wrong with the files of defaults instead of failing by it.
+    if ctx.invoked_subcommand in defaults.COMMANDS and not ctx.resilient_parsing:
+        ctx.default_map = defaults.read(getattr(ctx.command, "commands", {}))
 
 
 for name, module in {
     "restore": restore,
     "diagnose": diagnose,
+    "report": report,
     "degrade": degrade,
     "models": models,
     "export": export,
@@ -120,9 +128,10 @@ for name, module in {
     "prepare": prepare,
     "evaluate": evaluate,
     "compare": compare,
+    "doctor": doctor,
     "serve": serve,
 }.items():
-    bare = module in (models, prepare, serve)
+    bare = module in (models, prepare, serve, doctor)
     app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=not bare)(module.command)
 data.app.command("check", cls=WithExamples, epilog=data.EXAMPLES, no_args_is_help=True)(data.command)
 app.add_typer(data.app, name="data")
@@ -131,7 +140,7 @@ app.add_typer(data.app, name="data")
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit code.
 
-    0 all good, 1 something failed and was reported, 2 the request itself is wrong, 130 interrupted.
+    0 all good, 1 something failed and was reported, 2 the request itself is wrong, 130 interrupted, 143 terminated.
     """
     terminal = Terminal()
     try:
@@ -140,8 +149,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left; Python's own flush at exit must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

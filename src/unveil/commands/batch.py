@@ -1,4 +1,4 @@
-"""Pictures one after the other: a bad one is reported and the rest goes on, Ctrl-C leaves whole files only."""
+"""Pictures one after the other: a bad one is reported and the rest goes on, Ctrl-C or SIGTERM leave whole files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unveil.commands.terminal import PLEASE_REPORT, Terminal, debugging, shown
 from unveil.errors import PictureError, UnveilError
 
 Record = dict[str, Any]
-"""What `--json` says of one picture; `input` and `error` are always there."""
+"""What `--json` says of one picture; `input` and `error` are always there. `skipped`: it was done by an earlier run."""
 
 Tick = Callable[[int, int], None]
 """Called with (tiles done, tiles in all); raises KeyboardInterrupt when the user asked to stop."""
@@ -22,6 +22,7 @@ Tick = Callable[[int, int], None]
 Item = TypeVar("Item")
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def run_batch(
@@ -32,16 +33,17 @@ def run_batch(
     work: Callable[[Item, Record, Tick], None],
     show: Callable[[Record], None],
     unreadable: Sequence[OSError] = (),
+    achieved: str = "finished",
 ) -> int:
-    """Work on each item and return the exit code: 0 all good, 1 something failed, 130 interrupted.
+    """Work on each item and return the exit code: 0 all good, 1 something failed, 130 interrupted, 143 terminated.
 
     `begin` makes an item's record, `work` fills it, `show` prints it. `unreadable` are folders that could not be
-    listed: they count as failures.
+    listed: they count as failures. `achieved` is the word of the last line for what did not fail.
     """
     records: list[Record] = [
         {"input": error.filename, "error": explain(error.filename, error, terminal)} for error in unreadable
     ]
-    interrupted = False
+    code: int | None = None
     try:
         with terminal.progress(len(items)) as bar, stopping() as stop_if_asked:
 
@@ -60,51 +62,60 @@ def run_batch(
                 except Exception as error:
                     record["error"] = explain(record["input"], error, terminal)
                 records.append(record)
-                if record["error"] is None:
+                if record["error"] is None and not record.get("skipped"):
                     show(record)
                 bar.end()
-    except KeyboardInterrupt:
-        interrupted = True
+    except KeyboardInterrupt as stop:
+        code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     failures = sum(record["error"] is not None for record in records)
+    skipped = sum(bool(record.get("skipped")) for record in records)
     if terminal.as_json:
-        terminal.json({"results": records, "interrupted": interrupted})
-    if interrupted:
-        terminal.note(f"interrupted: {len(records) - failures} of {len(items)} pictures finished, {failures} failed")
-        return INTERRUPTED
-    if len(items) > 1:
-        terminal.note(f"{len(records) - failures} of {len(items)} pictures finished, {failures} failed")
+        terminal.json({"results": records, "interrupted": code is not None})
+    said = f"{len(records) - failures} of {len(items)} pictures {achieved}, {failures} failed"
+    if skipped:
+        said += f"; {skipped} of them {'was' if skipped == 1 else 'were'} done before"
+    if code is not None:
+        terminal.note(f"interrupted: {said}")
+        return code
+    if len(items) > 1 or skipped:
+        terminal.note(said)
     return 1 if failures else 0
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as a machine does that is shut down."""
 
 
 @contextmanager
 def stopping() -> Generator[Callable[[], None]]:
-    """Inside, the first Ctrl-C only asks: what this gives then raises KeyboardInterrupt when it is
-    called. A second Ctrl-C raises at once.
+    """Inside, the first Ctrl-C (or SIGTERM) only asks: what this gives then raises KeyboardInterrupt (or Terminated)
+    when it is called. A second one raises at once.
 
     Raised anywhere, as Python does it, the exception gets lost where C code calls back into Python: in pyvips.
     """
-    asked = False
+    asked: KeyboardInterrupt | None = None
 
-    def ask(*_: object) -> None:
+    def ask(number: int, *_: object) -> None:
         nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
+        if asked is not None:
+            raise asked
+        asked = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
     def stop_if_asked() -> None:
-        if asked:
-            raise KeyboardInterrupt
+        if asked is not None:
+            raise asked
 
-    before = signal.getsignal(signal.SIGINT)
-    # Only the main thread may set handlers, and whoever started us with Ctrl-C ignored meant it.
-    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
-        yield stop_if_asked
-        return
-    signal.signal(signal.SIGINT, ask)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    # Only the main thread may set handlers, and whoever started us with a signal ignored meant it.
+    mine = threading.current_thread() is threading.main_thread()
+    heard = [number for number, handler in usual.items() if mine and signal.getsignal(number) is handler]
+    for number in heard:
+        signal.signal(number, ask)
     try:
         yield stop_if_asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in heard:
+            signal.signal(number, usual[number])
 
 
 def explain(path: str | PathLike[str], error: Exception, terminal: Terminal) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from unveil.commands import arguments, formats
 from unveil.commands.naming import find_pictures
-from unveil.commands.restore import refuse_existing
+from unveil.commands.restoring import refuse_existing
 from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, UnwritablePicture
 

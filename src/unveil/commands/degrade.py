@@ -10,7 +10,7 @@ import typer
 from unveil.commands import arguments, naming
 from unveil.commands.batch import Record, Tick, run_batch
 from unveil.commands.extras import needs_extra
-from unveil.commands.restore import refuse_existing
+from unveil.commands.restoring import refuse_existing
 from unveil.commands.terminal import Terminal, examples, shown
 
 if TYPE_CHECKING:

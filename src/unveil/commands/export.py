@@ -68,14 +68,17 @@ def command(
     with needs_extra("'unveil export'", "train"):
         from unveil import export
 
-        if Path(source).is_dir() or Path(source).suffix.lower() in CHECKPOINTS:
-            model = export.model_from_checkpoint(Path(source))
-        else:
-            model = models.read(models.find(source))
+        from_run = Path(source).is_dir() or Path(source).suffix.lower() in CHECKPOINTS
+        if official_names and from_run and given is None:
+            # Tracing graphs, which take a minute, would be for nothing.
+            export.write_official(export.trained_network(source)[0], output)
+            Terminal().line(f"{shown(source)} -> {shown(output)}")
+            return
+        model = export.model_from_checkpoint(source) if from_run else models.read(models.find(source))
         arguments.require_known(given or (), model.card.degradations, "--weights", f"the model {model.card.name}")
         output.parent.mkdir(parents=True, exist_ok=True)
         if official_names:
-            export.write_official(model, output, weights=given)
+            export.write_official(export.network_of(model, weights=given), output)
         elif ending == ".safetensors":
             models.write(model, output)
         else:

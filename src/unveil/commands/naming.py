@@ -7,7 +7,7 @@ place in the tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,20 +15,20 @@ from unveil.commands import formats
 from unveil.commands.terminal import shown
 from unveil.errors import InvalidRequest
 
-Identity = tuple[int, int]
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One picture to read and the file to write.
 
     `target` is final unless `open_suffix`: then the input is of a kind that cannot be written, and whether the result
-    is a .jpg or a .png follows from its pixels (see `settle`).
+    is a .jpg or a .png follows from its pixels (see `settle`). `base` is the folder that keeps the history of this
+    result (see `history.py`): the output folder, or the one in which the input was found.
     """
 
     source: Path
     target: Path
     open_suffix: bool = False
+    base: Path | None = None
 
     @property
     def candidates(self) -> tuple[Path, ...]:
@@ -53,28 +53,6 @@ class Found:
     unreadable: list[OSError] = field(default_factory=list[OSError])
 
 
-def _identity(path: Path) -> Identity | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _walk(folder: Path, unreadable: list[OSError], skip: Identity | None) -> Iterator[Path]:
-    """Files below `folder` in order of name, without hidden ones; each real folder once, so links cannot loop."""
-    # An output folder that is the input itself is no reason to find nothing; `plan` refuses it with a better message.
-    seen: set[Identity | None] = {skip} if skip and skip != _identity(folder) else set()
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=unreadable.append):
-        place = _identity(Path(here))
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
-
-
 def find_pictures(
     paths: Sequence[Path], endings: Collection[str], *, without: Path | None = None, without_label: str | None = None
 ) -> Found:
@@ -83,12 +61,16 @@ def find_pictures(
     A file that is reached twice is listed once. The folder `without` is left out of the walk, and so are files named
     `*.LABEL.*` for `without_label`. Raises InvalidRequest when there is no picture at all.
     """
+    from unveil.images.folders import identity, walk
+
     found = Found()
     seen: set[Path] = set()
-    skip = _identity(without) if without else None
+    skip = identity(without) if without else None
     for path in paths:
         folder = path if path.is_dir() else None
-        for file in [path] if folder is None else _walk(path, found.unreadable, skip):
+        # An output folder that is the input itself is not left out: `plan` refuses it with a better message.
+        left_out = skip if folder is None or skip != identity(folder) else None
+        for file in [path] if folder is None else walk(path, found.unreadable.append, without=left_out):
             if folder is not None:
                 suffixes = [suffix.lower() for suffix in file.suffixes]
                 if suffixes[-1:] == [] or suffixes[-1] not in endings or f".{without_label}" in suffixes[-2:-1]:
@@ -149,7 +131,8 @@ def plan(
             # Several folders keep their own names below the output, so that equal names in them do not meet.
             own = folder / root.resolve().name if len(paths) > 1 else folder
             place = own / source.parent.relative_to(root)
-        jobs.append(Job(source, place / (stem + (ending or "")), open_suffix=ending is None))
+        base = folder or root
+        jobs.append(Job(source, place / (stem + (ending or "")), open_suffix=ending is None, base=base))
     _refuse_collisions(jobs)
     return jobs
 
@@ -173,13 +156,15 @@ def plan_files(
 
 
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
+    from unveil.images.folders import identity
+
     jobs = list(jobs)
-    inputs = {_identity(job.source): job.source for job in jobs}
+    inputs = {identity(job.source): job.source for job in jobs}
     inputs.pop(None, None)
     writers: dict[Path, Path] = {}
     for job in jobs:
         for target in job.candidates:
-            hit = inputs.get(_identity(target))
+            hit = inputs.get(identity(target))
             if hit is not None:
                 raise InvalidRequest(
                     f"{shown(job.source)} would be written to {shown(target)}, which is the input {shown(hit)}; "

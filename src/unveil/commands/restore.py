@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unveil.commands import arguments, naming
+from unveil.commands import arguments, forecast, naming, piping, watching
 from unveil.commands.arguments import EngineName
-from unveil.commands.batch import Record, Tick, run_batch
+from unveil.commands.batch import Record, run_batch
+from unveil.commands.naming import Job
+from unveil.commands.restoring import Histories, Restoring, Wishes, places, refuse_existing
 from unveil.commands.terminal import Terminal, examples, shown
-from unveil.errors import InvalidRequest, OutputExists
+from unveil.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from unveil.restoration import Restorer
 
 EXAMPLES = examples(
     "unveil restore photo.jpg                     writes photo.restored.jpg beside it",
-    "unveil restore holiday/ -o better/           a folder with all its folders",
+    "unveil restore holiday/ -o better/           a folder with all its folders; once more: what is left",
+    "unveil restore inbox/ -o better/ --watch     pictures as they arrive, until Ctrl-C",
     "unveil restore old.png --only noise,jpeg     leaves everything else as it is",
     "unveil restore night.jpg --strength 0.5      half way between input and result",
+    "unveil restore - < noisy.png > better.png    from stdin to stdout",
 )
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, or folders; '-' is stdin.")],
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="OUT", help="File or folder to write; a folder if it ends in '/'."),
+        typer.Option("--output", "-o", metavar="OUT", help="File or folder ('/' at the end) to write; '-' is stdout."),
     ] = None,
     model: arguments.ModelName = None,
     strength: Annotated[
@@ -50,7 +56,11 @@ def command(
         str | None,
         typer.Option("--format", metavar="EXT", help="Format of the results: jpg, png, webp, tif, avif, bmp."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of earlier runs.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Do everything anew, and replace whatever is in the way.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Restore what arrives in the folders, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     threads: arguments.Threads = None,
@@ -59,70 +69,123 @@ def command(
     """Find out what is wrong with pictures and undo it.
 
     Without -o, photo.jpg becomes photo.restored.jpg beside it, and a folder is restored with everything below it.
-    An input is never overwritten.
+    An input is never overwritten. Of a folder, a second run does only what is left.
     """
     terminal = Terminal(quiet=quiet, as_json=as_json)
     if only is not None and weights is not None:
         raise InvalidRequest("--only and --weights contradict each other; give one of them")
+    if watch and (dry_run or as_json):
+        raise InvalidRequest(f"--watch and {'--dry-run' if dry_run else '--json'} contradict each other; leave one out")
     chosen = None if only is None else arguments.parse_names(only, "--only")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
-    found, jobs = naming.plan_files(paths, output, label="restored", extension=extension)
+    wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit))
+    piped = piping.is_piped(paths, output)
+    if piped and (watch or dry_run or as_json):
+        raise InvalidRequest("'-' goes with neither --watch nor --dry-run nor --json")
+    found, jobs = naming.Found(), list[Job]()
+    if watch:
+        watching.check(paths, output)
+    elif not piped:
+        found, jobs = naming.plan_files(paths, output, label="restored", extension=extension)
 
-    from unveil import images, models
+    from unveil import models
+
+    path = models.find(model or models.DEFAULT)
+    histories = Histories(wishes.digest(path), overwrite)
+    if dry_run:
+        raise typer.Exit(_rehearse(jobs, histories, terminal, found.unreadable))
+
     from unveil.restoration import Restorer
 
-    restorer = Restorer(models.read(models.find(model or models.DEFAULT)), engine=engine.value, threads=threads)
+    restorer = Restorer(models.read(path), engine=engine.value, threads=threads)
     flag = "--only" if given is None else "--weights"
     arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")
+    if piped:
+        piping.restore(paths[0], output, restorer, wishes, extension)
+        return
+    restoring = Restoring(restorer, wishes, histories)
 
-    def work(job: naming.Job, record: Record, tick: Tick) -> None:
-        if not job.open_suffix:
-            refuse_existing(job.target, overwrite)
-        picture = images.read(job.source, pixel_limit=arguments.pixels(pixel_limit))
-        target = job.settle(depth=picture.depth, has_alpha=picture.alpha is not None)
-        refuse_existing(target, overwrite)
-        done = restorer.run(picture, strength=strength, weights=given, only=chosen, progress=tick)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if done.untouched and quality is None and target.suffix.lower() in images.FORMATS[picture.format].suffixes:
-            # Encoding it once more would cost quality for nothing.
-            images.copy(job.source, target, overwrite=overwrite)
-        else:
-            images.write(done.image, target, quality=quality, overwrite=overwrite)
-        record |= {
-            "output": str(target),
-            "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,
-            "weights": done.weights,
-            "untouched": done.untouched,
-            "seconds": round(done.seconds, 3),
-        }
+    def show(record: Record) -> None:
+        terminal.line(_sentence(record))
 
-    code = run_batch(
-        jobs,
-        terminal=terminal,
-        begin=_begin,
-        work=work,
-        show=lambda record: terminal.line(_sentence(record)),
-        unreadable=found.unreadable,
-    )
+    if watch:
+        looking = watching.Watch(paths, output, extension)
+        with histories.opened(dict.fromkeys(looking.places, ())):
+            raise typer.Exit(watching.run(looking, restoring, terminal=terminal, begin=_begin, show=show))
+    with histories.opened(places(jobs)):
+        _announce(jobs, restorer, given, overwrite, terminal)
+        code = run_batch(
+            jobs,
+            terminal=terminal,
+            begin=lambda job: _begin(job.source),
+            work=restoring,
+            show=show,
+            unreadable=found.unreadable,
+        )
     raise typer.Exit(code)
 
 
-def _begin(job: naming.Job) -> Record:
+def _begin(source: Path) -> Record:
     return {
-        "input": str(job.source),
+        "input": str(source),
         "output": None,
         "diagnosis": None,
         "weights": None,
         "untouched": None,
         "seconds": None,
+        "skipped": False,
         "error": None,
     }
 
 
-def refuse_existing(target: Path, overwrite: bool) -> None:
-    """Say that a result is in the way before the work is done, not after."""
-    if not overwrite and os.path.lexists(target):
-        raise OutputExists(target, "exists already; give --overwrite to replace it, or another output with -o")
+def _rehearse(jobs: Sequence[Job], histories: Histories, terminal: Terminal, unreadable: Sequence[OSError]) -> int:
+    """Say what a run would do; the exit code is the one that the run would have, as far as can be known before it."""
+
+    def work(job: Job, record: Record, _: object) -> None:
+        state, place = histories.look(job)
+        if not job.source.is_file():
+            raise FileNotFoundError(2, "there is no such file", str(job.source))
+        if state == "foreign" and not histories.overwrite:
+            refuse_existing(place, overwrite=False)
+        if state == "done" and not histories.overwrite:
+            record["skipped"] = True
+        record["output"] = str(place)
+
+    def show(record: Record) -> None:
+        terminal.line(f"{shown(record['input'])} -> {shown(record['output'])}")
+
+    return run_batch(
+        jobs,
+        terminal=terminal,
+        begin=lambda job: _begin(job.source),
+        work=work,
+        show=show,
+        unreadable=unreadable,
+        achieved="planned",
+    )
+
+
+def _announce(
+    jobs: Sequence[Job],
+    restorer: Restorer,
+    weights: dict[str, float] | None,
+    overwrite: bool,
+    terminal: Terminal,
+) -> None:
+    """Before long work, say what does it and how long it will take."""
+    if terminal.quiet:
+        return
+    left = [job.source for job in jobs if overwrite or not any(target.exists() for target in job.candidates)]
+    size = forecast.megapixels(left)
+    if not left or size < forecast.SMALL:
+        return
+    seconds = size * forecast.seconds_per_megapixel(restorer, weights)
+    if seconds < forecast.SHORT:
+        return
+    pictures = "1 picture" if len(left) == 1 else f"{len(left)} pictures"
+    terminal.note(
+        f"{pictures}, {size:.1f} megapixels, {restorer.name} on {restorer.engine}: about {forecast.said(seconds)}"
+    )
 
 
 def _sentence(record: Mapping[str, Any]) -> str:

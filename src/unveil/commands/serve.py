@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -63,7 +64,7 @@ def command(
     Nothing is written to disk and nothing is kept. Ctrl-C finishes what is in hand; a second one leaves at once. The
     journal on stderr is one JSON object a line, without names or contents of pictures.
     """
-    terminal = Terminal(quiet=quiet)
+    terminal = Terminal()
     with needs_extra("'unveil serve'", "serve"):
         from unveil import server
 
@@ -82,10 +83,11 @@ def command(
     from unveil.server.serving import listen, log_to_stderr
 
     with listen(settings) as listener:
-        restorer = Restorer(models.read(models.find(model or models.DEFAULT)), threads=threads)
+        # Weights turned by hand rarely come again: one session for the part in view, one for the whole picture.
+        restorer = Restorer(models.read(models.find(model or models.DEFAULT)), threads=threads, sessions=2)
         if not settings.is_loopback:
             open_to = "whoever knows the token" if token else "everybody, as there is no --token"
-            Terminal().note(f"warning: {host} is reachable from other machines, unencrypted; it is open to {open_to}")
+            terminal.note(f"warning: {host} is reachable from other machines, unencrypted; it is open to {open_to}")
         if not quiet:
             log_to_stderr()
         finished = server.serve(
@@ -94,4 +96,6 @@ def command(
             listener=listener,
             ready=lambda address: terminal.note(f"{restorer.name} is served at {address}  (Ctrl-C stops)"),
         )
-    raise typer.Exit(0 if finished else INTERRUPTED)
+    if not finished:
+        # The worker is still inside native code, which would crash when the interpreter is taken down around it.
+        os._exit(INTERRUPTED)

@@ -106,7 +106,25 @@ class Terminal:
         if self.quiet or pictures == 0 or not sys.stderr.isatty():
             yield Bar(None, None, by_tiles=False)
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        class Rate(ProgressColumn):
+            """How fast it goes: pictures or tiles a second, or seconds for one where it goes slowly."""
+
+            def render(self, task: Any) -> Any:
+                from rich.text import Text
+
+                speed = task.finished_speed or task.speed
+                if not speed:
+                    return Text("")
+                return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
         by_tiles = pictures == 1
         columns = (
@@ -114,6 +132,7 @@ class Terminal:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            Rate(),
         )
         with Progress(*columns, console=self._messages, transient=True) as live:
             self._live = live
@@ -130,6 +149,7 @@ class Bar:
         self._live = live
         self._task = task
         self._by_tiles = by_tiles
+        self._pictures = 0
 
     def begin(self, name: str) -> None:
         """Say which picture is being worked on."""
@@ -137,13 +157,17 @@ class Bar:
 
     def end(self) -> None:
         """One picture is finished, well or not."""
-        if not self._by_tiles and self._live is not None and self._task is not None:
-            self._live.advance(self._task)
+        self._pictures += 1
+        if not self._by_tiles:
+            self._update(completed=self._pictures)
 
     def tiles(self, done: int, total: int) -> None:
         """So many tiles of the picture are done."""
         if self._by_tiles:
             self._update(completed=done, total=total)
+        else:
+            # Parts of a picture count too, or the time that is left would be a guess until a large one is finished.
+            self._update(completed=self._pictures + done / total)
 
     def _update(self, **changes: Any) -> None:
         if self._live is not None and self._task is not None:

@@ -19,6 +19,9 @@ from unveil.models import Model
 
 ERROR = 3
 
+# For Windows, where the variable that the package sets has no say, and for a process that had loaded it before unveil.
+ort.disable_telemetry_events()
+
 
 @dataclass(frozen=True, slots=True)
 class OnnxNetwork:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +19,19 @@ from unveil.engines.graph import LOCATION, Signature, describe, fit_dimensions, 
 from unveil.errors import EngineError, MissingExtra
 from unveil.models import Model
 
+REPORTS = "openvino_telemetry"
+
+# With this module, OpenVINO marks the machine and reports to its makers; where it cannot be imported, a stub serves.
+silenced = REPORTS not in sys.modules
+if silenced:
+    sys.modules[REPORTS] = None  # pyright: ignore[reportArgumentType]
 try:
     import openvino
 except ImportError as error:
     raise MissingExtra("the engine 'openvino'", "fast") from error
+finally:
+    if silenced:
+        del sys.modules[REPORTS]
 
 
 @dataclass(frozen=True, slots=True)

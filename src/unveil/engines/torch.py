@@ -99,7 +99,8 @@ def _build(model: Model, role: str) -> torch.nn.Module:
     estimator = model.card.estimator
     if estimator is None:
         raise EngineError("the card describes no estimator")
-    if estimator.name in networks.NETWORKS:
+    entry = networks.NETWORKS.get(estimator.name)
+    if entry is not None and entry.form == "classifier":
         return networks.build(estimator.name, **estimator.config)
     return import_module("unveil.methods.abair.estimator").Estimator(**estimator.config)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from unveil.images.depth import Pixels, narrow
 from unveil.images.formats import Format, output_format
 from unveil.images.picture import Picture
 from unveil.images.warning import warn
+
+Announce = Callable[[bytes], object]
 
 _USUAL_RESOLUTION = (72.0, 72.0)
 _CLASSIC_TIFF_BYTES = 4_000_000_000
@@ -48,11 +51,13 @@ def write(
     format: str | None = None,
     quality: int | None = None,
     overwrite: bool = False,
+    announce: Announce | None = None,
 ) -> Path:
     """Write the picture to a file, whole or not at all, and return its path. See `encode` for what is kept.
 
     The name's extension says the format unless `format` does. The file is written under a temporary name in the
-    same folder, flushed to disk, and renamed. The temporary file is removed whatever happens.
+    same folder, flushed to disk, and renamed. The temporary file is removed whatever happens. `announce` is called with
+    the file's bytes just before they get its name.
 
     Raises OutputExists where there is a file and `overwrite` is not set, UnwritablePicture where the folder is
     missing, full or not ours to write to, and what `encode` raises.
@@ -60,11 +65,20 @@ def write(
     target = Path(path)
     chosen = output_format(target, format)
     _check_place(target, overwrite=overwrite)
-    return _deliver(_encode(picture, chosen, quality, target), target, overwrite=overwrite)
+    data = _encode(picture, chosen, quality, target)
+    return _deliver(data, target, overwrite=overwrite, announce=announce)
 
 
-def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def copy(
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    announce: Announce | None = None,
+) -> Path:
     """Copy a file byte for byte, placed as carefully as `write` places one: a picture that needs nothing loses nothing.
+
+    `announce` is that of `write`.
 
     Raises OutputExists and UnwritablePicture as `write` does, UnreadablePicture where the source cannot be read.
     """
@@ -74,7 +88,7 @@ def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwr
         data = Path(source).read_bytes()
     except OSError as error:
         raise UnreadablePicture(source, f"cannot be read ({error.strerror or error})") from error
-    return _deliver(data, target, overwrite=overwrite)
+    return _deliver(data, target, overwrite=overwrite, announce=announce)
 
 
 def _check_place(target: Path, *, overwrite: bool) -> None:
@@ -87,9 +101,9 @@ def _check_place(target: Path, *, overwrite: bool) -> None:
         raise OutputExists(target, "already exists and is not overwritten; choose another name or ask to overwrite it")
 
 
-def _deliver(data: bytes, target: Path, *, overwrite: bool) -> Path:
+def _deliver(data: bytes, target: Path, *, overwrite: bool, announce: Announce | None) -> Path:
     try:
-        _place(data, target, overwrite=overwrite)
+        _place(data, target, overwrite=overwrite, announce=announce)
     except FileExistsError as error:
         raise OutputExists(target, "was created by somebody else in the meantime and is not overwritten") from error
     except OSError as error:
@@ -97,13 +111,15 @@ def _deliver(data: bytes, target: Path, *, overwrite: bool) -> Path:
     return target
 
 
-def _place(data: bytes, target: Path, *, overwrite: bool) -> None:
+def _place(data: bytes, target: Path, *, overwrite: bool, announce: Announce | None) -> None:
     temporary = target.parent / f".unveil-{secrets.token_hex(8)}.part"
     try:
         with temporary.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        if announce is not None:
+            announce(data)
         if overwrite:
             temporary.replace(target.resolve() if target.is_symlink() else target)
         else:

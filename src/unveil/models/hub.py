@@ -26,7 +26,13 @@ LARGEST = 4 << 30
 PATIENCE = 20.0
 """Seconds to wait for an answer of the hub before the copy in the cache is used."""
 
-_ADDRESS = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>[^@\s]+))?", re.ASCII)
+# The hub's own rule for names: no two dots or dashes in a row.
+_NAME = r"(?![^/@]*(?:--|\.\.))\w[\w.-]*"
+_ADDRESS = re.compile(
+    rf"(?P<repository>{_NAME}/{_NAME})"
+    r"(?:/(?P<file>[^@]+))?(?:@(?P<revision>[^@\s]+))?",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)

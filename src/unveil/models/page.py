@@ -85,13 +85,15 @@ def body(card: Card, repository: str) -> str:
 def _figures(card: Card) -> Iterable[str]:
     if not card.metrics:
         return ()
-    rows = ["| set | degradation | input PSNR / SSIM | output PSNR / SSIM | protocol |", "|---|---|---|---|---|"]
+    protocols = {_cell(entry, "protocol") for entry in card.metrics}
+    shared = f"{protocols.pop()}." if len(protocols) == 1 else ""
+    rows = ["| set | degradation | input PSNR / SSIM | output PSNR / SSIM |", "|---|---|---|---|"]
     for entry in card.metrics:
         before = f"{_number(entry, 'input_psnr', 2)} / {_number(entry, 'input_ssim', 3)}"
         after = f"{_number(entry, 'psnr', 2)} / {_number(entry, 'ssim', 3)}"
-        texts = (_cell(entry, "set"), _cell(entry, "degradation"), before, after, _cell(entry, "protocol"))
-        rows.append(f"| {' | '.join(texts)} |")
-    return "## Figures", "\n".join(rows)
+        where = _cell(entry, "set") if shared else f"{_cell(entry, 'set')} ({_cell(entry, 'protocol')})"
+        rows.append(f"| {where} | {_cell(entry, 'degradation')} | {before} | {after} |")
+    return "## Figures", shared, "\n".join(rows)
 
 
 def _facts(card: Card) -> Iterable[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
@@ -23,14 +22,17 @@ from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis
 from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
+from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.parts import mean_over_parts
+from unveil.restoration.result import Restoration
 from unveil.restoration.stitching import Progress, restore_tiles
 from unveil.restoration.tiles import SIDE, Plan, plan
 
 if TYPE_CHECKING:
     from unveil.images import Picture
 
-# A session of a small network takes some 30 MB; folders of photographs rarely alternate between more blends and shapes.
+# The shipped network keeps some 250 MB a session once it has run on a full tile; folders of photographs rarely
+# alternate between more blends and shapes.
 SESSIONS = 4
 
 
@@ -44,23 +46,6 @@ class Options(TypedDict, total=False):
     progress: Progress | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Restoration:
-    """A restored image and how it came about.
-
-    `weights` are those of the adapters that were blended in, `diagnosis` is None where none was needed (weights given
-    by hand, or a model without an estimator), `tiles` counts runs of the network, `untouched` says that the image is
-    the input, bit for bit.
-    """
-
-    image: Any
-    diagnosis: Diagnosis | None
-    weights: dict[str, float]
-    untouched: bool
-    tiles: int
-    seconds: float
-
-
 class Restorer:
     """One model, ready for many images.
 
@@ -72,16 +57,26 @@ class Restorer:
         engine: `auto`, `onnx`, `openvino` or `torch`.
         threads: processor cores to use; None leaves it to the engine.
         tile_side: pictures with longer sides are cut into overlapping tiles of about this side.
+        sessions: restoring networks to keep ready, one a blend and shape of tile; more memory, fewer waits.
     """
 
     def __init__(
-        self, model: Model, *, engine: str = "auto", threads: int | None = None, tile_side: int = SIDE
+        self,
+        model: Model,
+        *,
+        engine: str = "auto",
+        threads: int | None = None,
+        tile_side: int = SIDE,
+        sessions: int = SESSIONS,
     ) -> None:
         if tile_side < 1:
             raise InvalidRequest(f"tile_side is {tile_side}, expected at least 1.")
+        if sessions < 1:
+            raise InvalidRequest(f"sessions is {sessions}, expected at least 1.")
         self.model = model
         self._engine = engines.choose(engine, threads=threads)
         self._tile_side = tile_side
+        self._sessions = sessions
         self._networks: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
         self._lock = RLock()
 
@@ -96,6 +91,11 @@ class Restorer:
     @property
     def name(self) -> str:
         return self.card.name
+
+    @property
+    def engine(self) -> str:
+        """What runs the networks: `onnx`, `openvino` or `torch`."""
+        return self._engine.name
 
     @cached_property
     def facts(self) -> Facts:
@@ -170,7 +170,36 @@ class Restorer:
         else:
             tiles, result = self._restore(canvas, chosen, strength, progress)
         seconds = time.perf_counter() - started
-        return Restoration(result, found, {} if tiles == 0 else chosen, tiles == 0, tiles, seconds)
+        return Restoration(result, found, {} if tiles == 0 else chosen, tiles == 0, tiles, seconds, image)
+
+    def run_many(
+        self,
+        images: str | os.PathLike[str] | NDArray[Any] | Iterable[object],
+        *,
+        on_image: Count | None = None,
+        on_error: Failure | None = None,
+        **options: Unpack[Options],
+    ) -> Generator[Restoration]:
+        """Restore many images, each when its turn is asked for, in order.
+
+        Args:
+            images: a folder (all pictures below it, in order of name), a batch of arrays B H W C, or any iterable of
+                images.
+            on_image: called with the images done and their number (None where unknown) after each of them.
+            on_error: called with an image that cannot be read and its PictureError; the rest goes on. Without it the
+                error is raised.
+            options: those of `run`, the same for all.
+
+        Closing the generator, leaving a loop over it, or raising in a callback ends the work; nothing is half done.
+
+        Raises:
+            InvalidRequest: at once, if `images` is nothing of that kind; and as `run`, when an image has its turn.
+        """
+        only = options.get("only")
+        if only is not None and not isinstance(only, str):
+            # An iterator would be used up by the first image.
+            options["only"] = list(only)
+        return run_many(images, lambda image: self.run(image, **options), on_image=on_image, on_error=on_error)
 
     def _check(
         self, strength: float, weights: Mapping[str, float] | None, only: list[str] | None, blend: str | None
@@ -283,6 +312,6 @@ class Restorer:
             network = self._networks[key] = self._engine.open(self.model, role, arrays, dimensions)
             # The estimator and the encoder are needed for every picture and stay.
             restoring = [entry for entry in self._networks if entry[0] == "restore"]
-            if len(restoring) > SESSIONS:
+            if len(restoring) > self._sessions:
                 del self._networks[restoring[0]]
             return network

@@ -45,7 +45,7 @@ class Admission:
                 429,
                 "queue_full",
                 f"All {self._line.capacity} places are taken; try again in a moment.",
-                headers={"Retry-After": "5"},
+                headers={"Retry-After": "2"},
             )
             await self._refuse(problem, scope, receive, send)
             return

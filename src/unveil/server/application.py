@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from unveil import __version__
-from unveil.errors import UnveilError
 from unveil.restoration import Restorer, blending
 from unveil.server import journal, work
 from unveil.server.admission import Admission
@@ -223,7 +222,9 @@ async def _worked(request: Request, task: Callable[[Tick], T], settings: Setting
             f"It was not done within {settings.timeout:g} seconds; send a smaller picture, or come back later.",
             headers={"Retry-After": "30"},
         ) from None
-    except UnveilError as error:
+    except ClientDisconnect:
+        raise
+    except Exception as error:
         raise explain(error) from error
     finally:
         for future in (working, leaving):
@@ -240,12 +241,12 @@ async def _worked(request: Request, task: Callable[[Tick], T], settings: Setting
 
 
 def _add_failures(app: FastAPI) -> None:
-    async def fail(request: Request, error: Exception) -> Response:
-        problem = explain(error)
+    async def fail(request: Request, problem: Exception) -> Response:
+        assert isinstance(problem, Problem)
         facts: dict[str, Any] = request.state.facts
         facts["error"] = problem.word
         if problem.status == 500:
-            facts["failure"] = journal.where(error.__cause__ or error)
+            facts["failure"] = journal.where(problem.__cause__ or problem)
         return problem.response()
 
     async def refuse(request: Request, error: Exception) -> Response:
@@ -259,7 +260,6 @@ def _add_failures(app: FastAPI) -> None:
         return Response(status_code=CALLER_LEFT)
 
     app.add_exception_handler(Problem, fail)
-    app.add_exception_handler(Exception, fail)
     app.add_exception_handler(HTTPException, refuse)
     app.add_exception_handler(ClientDisconnect, left)
 

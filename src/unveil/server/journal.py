@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unveil.server.figures import Figures
+from unveil.server.problems import explain
 
 LOG = logging.getLogger("unveil.server")
 
@@ -73,9 +74,9 @@ class Journal:
         try:
             await self._app(scope, receive_counted, send_counted)
         except Exception as error:
-            # Where nothing was sent yet, the application has answered 500 already; otherwise the connection is cut.
-            facts.setdefault("error", "broken_off")
-            facts.setdefault("failure", where(error))
+            facts["error"], facts["failure"] = "broken_off", where(error)
+            if not status:
+                await explain(error).response()(scope, receive, send_counted)
         finally:
             if "error" in facts:
                 self._figures.failed(facts["error"])

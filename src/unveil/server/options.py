@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from unveil.errors import InvalidRequest
 from unveil.server.problems import Problem
 
 Written = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
+# Adapters are made for 0 to 1; far beyond, networks answer with values that are not numbers.
+LARGEST_WEIGHT = 4
 _SHORT = {"jpg": "jpeg", "tif": "tiff"}
 
 
@@ -24,8 +25,8 @@ def _parse_weights(text: Any) -> Any:
             value = float(number)
         except ValueError:
             value = math.nan
-        if not (name and found and 0 <= value < math.inf) or name in weights:
-            raise ValueError("write each degradation once, such as noise=.6,rain=.4")
+        if not (name and found and 0 <= value <= LARGEST_WEIGHT) or name in weights:
+            raise ValueError(f"write each degradation once, such as noise=.6,rain=.4, with 0 to {LARGEST_WEIGHT}")
         weights[name] = value
     return weights
 
@@ -51,7 +52,7 @@ class Options(BaseModel):
     weights: Annotated[
         dict[str, float] | None,
         BeforeValidator(_parse_weights, json_schema_input_type=str),
-        Field(description="What to undo and how much, such as `noise=.6,rain=.4`, instead of a diagnosis."),
+        Field(description="What to undo and how much, such as `noise=.6,rain=.4`; not diagnosed."),
     ] = None
     only: Annotated[
         list[str] | None,
@@ -101,8 +102,6 @@ def parse_options(fields: dict[str, str]) -> Options:
             known = ", ".join(Options.model_fields)
             raise Problem(422, "bad_option", f"There is no option {where[:40]!r}; known are {known}.") from None
         raise Problem(422, "bad_option", f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except InvalidRequest as error:
-        raise Problem(422, "bad_option", str(error)) from None
 
 
 def no_options(fields: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-OURS = ("index.html", "page.css", "page.js", "viewer.js", "requests.js", "icon.svg")
+OURS = ("index.html", "page.css", "page.js", "panel.js", "viewer.js", "requests.js", "icon.svg")
 SHARED = ("slider.js", "slider.css")
 
 

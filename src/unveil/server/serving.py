@@ -16,6 +16,7 @@ from unveil.errors import InvalidRequest
 from unveil.restoration import Restorer
 from unveil.server import journal
 from unveil.server.application import create_application
+from unveil.server.connections import Connection
 from unveil.server.line import Line
 from unveil.server.settings import Settings
 
@@ -86,7 +87,7 @@ def make_server(restorer: Restorer, settings: Settings, *, ready: Callable[[], o
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="on",

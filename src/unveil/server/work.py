@@ -166,15 +166,11 @@ def _restore_part(
         )
         if spared:
             return found, {}, True, 0.0, _cut(picture, left, top, left + width, top + height)
-    margin = restorer.card.halo
-    outer_left, outer_top = max(left - margin, 0), max(top - margin, 0)
-    outer = _cut(
-        picture,
-        outer_left,
-        outer_top,
-        min(left + width + margin, picture.width),
-        min(top + height + margin, picture.height),
-    )
+    # Cut on the network's own grid, or it answers differently than on the whole picture.
+    margin, stride = restorer.card.halo, restorer.card.stride
+    outer_left, outer_top = (max(start - margin, 0) // stride * stride for start in (left, top))
+    outer_right, outer_bottom = min(left + width + margin, picture.width), min(top + height + margin, picture.height)
+    outer = _cut(picture, outer_left, outer_top, outer_right, outer_bottom)
     done = restorer.run(outer, strength=options.strength, weights=weights, progress=tick)
     inner_left, inner_top = left - outer_left, top - outer_top
     inner = _cut(done.image, inner_left, inner_top, inner_left + width, inner_top + height)

@@ -18,8 +18,12 @@ export function takeTokenFromAddress() {
   history.replaceState(null, "", location.pathname);
 }
 
+// Keeps a token, or forgets it; says whether there was one.
 export function keepToken(token) {
-  sessionStorage.setItem(TOKEN, token);
+  const had = sessionStorage.getItem(TOKEN) !== null;
+  if (token) sessionStorage.setItem(TOKEN, token);
+  else sessionStorage.removeItem(TOKEN);
+  return had;
 }
 
 export function makeName() {

@@ -1,0 +1,60 @@
+"""Leaving out where a picture was taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from server_samples import XMP, exif_with_place
+
+from unveil.images import Picture
+from unveil.server.metadata import has_position, strip, without_position
+
+BLOCK = exif_with_place().removeprefix(b"Exif\0\0")
+PLACE = XMP.replace(b"dc:title", b"exif:GPSLongitude")
+
+
+def picture(**metadata: bytes) -> Picture:
+    return Picture(np.zeros((4, 4, 3), np.uint8), **metadata)  # pyright: ignore[reportArgumentType]
+
+
+def tags(block: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(b"Exif\0\0" + block)
+    return exif
+
+
+def test_only_the_position_goes():
+    left = without_position(BLOCK)
+    assert left is not None
+    assert not tags(left).get_ifd(0x8825)
+    assert tags(left)[0x010F] == "Synthetic"
+    assert tags(left).get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
+    assert b"\x00\x00\x002\x00\x00\x00\x01" not in left
+
+
+def test_a_block_without_position_stays_as_it_is():
+    left = without_position(BLOCK)
+    assert left is not None
+    assert without_position(left) == left
+
+
+@pytest.mark.parametrize("block", [b"", b"II*\0", b"rubbish that is no block", BLOCK[:20]])
+def test_a_damaged_block_goes_as_a_whole(block):
+    assert without_position(block) is None
+    assert not has_position(picture(exif=block))
+
+
+@pytest.mark.parametrize("packet", [PLACE, PLACE.decode().encode("utf-16"), PLACE.decode().encode("utf-32")])
+def test_a_packet_that_speaks_of_a_place_goes_as_a_whole(packet):
+    assert has_position(picture(xmp=packet))
+    assert strip(picture(xmp=packet), "location").xmp is None
+    assert strip(picture(xmp=packet), "none").xmp == packet
+
+
+def test_pictures_without_metadata_have_nothing_to_lose():
+    assert not has_position(picture())
+    assert not has_position(picture(xmp=XMP))
+    assert strip(picture(xmp=XMP), "location").xmp == XMP
+    assert has_position(picture(exif=BLOCK))
+    assert not has_position(strip(picture(exif=BLOCK), "location"))

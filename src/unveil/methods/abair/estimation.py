@@ -143,8 +143,8 @@ class Estimation(Phase):
         """Fit and measure on whole photographs: sets `temperature`, `bias` and `accuracy`.
 
         Each photograph (`H W 3`, clean) gets one degradation or none, as often as in training, and is looked at as in
-        use: several views, their logits averaged. `softmax(averaged / temperature + bias)` then has the least cross entropy;
-        the bias is held small, for it must not learn the photographs.
+        use: several views, their logits averaged. `softmax(averaged / temperature + bias)` then has the least cross
+        entropy; the bias is held small, for it must not learn the photographs.
         """
         self.eval()
         generator = step_generator(self.seed, self.iterations)

@@ -29,6 +29,20 @@ ModelName = Annotated[
     typer.Option("--model", metavar="NAME", help="Model to use, by name or by file; see 'unveil models'."),
 ]
 
+Strength = Annotated[
+    float,
+    typer.Option("--strength", metavar="0..1", min=0, max=1, help="0 keeps the input, 1 is the whole restoration."),
+]
+
+Only = Annotated[
+    str | None, typer.Option("--only", metavar="rain,noise", help="Undo these degradations and no others.")
+]
+
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="rain=.6,noise=.4", help="Say yourself what is wrong, and how much."),
+]
+
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),

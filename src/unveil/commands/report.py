@@ -43,17 +43,9 @@ def command(
     ] = None,
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Heading of the report.")] = "Restored pictures",
     model: arguments.ModelName = None,
-    strength: Annotated[
-        float,
-        typer.Option("--strength", metavar="0..1", min=0, max=1, help="0 keeps the input, 1 is the whole restoration."),
-    ] = 1.0,
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="rain,noise", help="Undo these degradations and no others.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="rain=.6,noise=.4", help="Say yourself what is wrong, and how much."),
-    ] = None,
+    strength: arguments.Strength = 1.0,
+    only: arguments.Only = None,
+    weights: arguments.Weights = None,
     protocol_name: Annotated[
         str, typer.Option("--metric", metavar="NAME", help="Protocol: rgb, rgb8, y; rgb8:4 leaves out a border of 4.")
     ] = "rgb",

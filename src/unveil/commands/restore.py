@@ -36,17 +36,9 @@ def command(
         typer.Option("--output", "-o", metavar="OUT", help="File or folder ('/' at the end) to write; '-' is stdout."),
     ] = None,
     model: arguments.ModelName = None,
-    strength: Annotated[
-        float,
-        typer.Option("--strength", metavar="0..1", min=0, max=1, help="0 keeps the input, 1 is the whole restoration."),
-    ] = 1.0,
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="rain,noise", help="Undo these degradations and no others.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="rain=.6,noise=.4", help="Say yourself what is wrong, and how much."),
-    ] = None,
+    strength: arguments.Strength = 1.0,
+    only: arguments.Only = None,
+    weights: arguments.Weights = None,
     engine: arguments.Engine = EngineName.auto,
     quality: Annotated[
         int | None,

@@ -81,6 +81,20 @@ def test_weights_are_used_as_given(unveil):
     assert "noise 0.60, dark 0.40" in result.out
 
 
+def test_a_rule_of_blending_can_be_chosen_and_makes_other_results(unveil):
+    save("in/a.png")
+    for _ in range(2):
+        result = unveil("restore", "in", "-o", "out", "--blend", "average", "--json")
+        assert result.json["results"][0]["weights"] == {"noise": 0.5, "dark": 0.5}
+    assert result.json["results"][0]["skipped"]
+    assert unveil("restore", "in", "-o", "out", "--json").json["results"][0]["skipped"] is False
+    for rule, said in (("mean", "known are sw"), ("oracle:nois", "did you mean 'noise'"), ("topk:0", "topk:2")):
+        refused = unveil("restore", "in", "-o", "out", "--blend", rule)
+        assert refused.code == 2
+        assert said in refused.err
+    assert unveil("restore", "in", "--blend", "sw", "--weights", "noise=1").code == 2
+
+
 def test_quiet_says_nothing(unveil):
     save("a.png")
     result = unveil("restore", "a.png", "-q")

@@ -67,14 +67,30 @@ def test_variants_use_the_adapters_they_name(toy):
     assert rules["none"].applies(blurred)
 
 
+def test_every_rule_of_blending_can_be_measured(toy, toy_path):
+    noisy = GaussianNoise(25)(picture(), chance(0, "a"))
+    rules = ("own", "auto", "topk:1", "sum", "average")
+    opened = open_model(str(toy_path), rules=rules, engine="auto", threads=1, multiple=1)
+    assert [subject.name for subject in opened] == ["toy", "toy, auto", "toy, topk:1", "toy, sum", "toy, average"]
+    weights = [subject.restore(noisy, CLEAN, quiet).weights for subject in opened]
+    assert weights[3:] == [{"noise": 1.0, "dark": 1.0}, {"noise": 0.5, "dark": 0.5}]
+    assert weights[1] == {"noise": 1.0}
+    with pytest.raises(InvalidRequest, match="mean"):
+        open_model(str(toy_path), rules=("own", "mean"), engine="auto", threads=1, multiple=1)
+
+
 def test_rules_need_an_estimator(tmp_path, monkeypatch, toy_path):
     from toy import toy_model
     from unveil import models
 
     models.write(toy_model(estimator=False), tmp_path / "bare.safetensors")
     with pytest.raises(InvalidRequest, match="no estimator"):
-        open_model(str(tmp_path / "bare.safetensors"), rules=("auto", "oh"), engine="auto", threads=1, multiple=1)
-    opened = open_model(str(toy_path), rules=("auto", "oh"), engine="auto", threads=1, multiple=1)
+        open_model(str(tmp_path / "bare.safetensors"), rules=("own", "oh"), engine="auto", threads=1, multiple=1)
+    assert (
+        len(open_model(str(tmp_path / "bare.safetensors"), rules=("own", "sum"), engine="auto", threads=1, multiple=1))
+        == 2
+    )
+    opened = open_model(str(toy_path), rules=("own", "oh"), engine="auto", threads=1, multiple=1)
     assert [subject.name for subject in opened] == ["toy", "toy, oh"]
 
 
@@ -91,9 +107,9 @@ def test_an_onnx_network_is_padded_and_cut_back(tmp_path):
 def test_an_onnx_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "no.onnx").write_bytes(b"no")
     with pytest.raises(EngineError, match="cannot open"):
-        open_model(str(tmp_path / "no.onnx"), rules=("auto",), engine="auto", threads=1, multiple=1)
+        open_model(str(tmp_path / "no.onnx"), rules=("own",), engine="auto", threads=1, multiple=1)
     with pytest.raises(InvalidRequest, match="no such file"):
-        open_model(str(tmp_path / "none.onnx"), rules=("auto",), engine="auto", threads=1, multiple=1)
+        open_model(str(tmp_path / "none.onnx"), rules=("own",), engine="auto", threads=1, multiple=1)
 
 
 def test_classical_restorers_help_where_they_apply_and_only_there():

@@ -1,7 +1,7 @@
 import pytest
 
 from unveil.errors import InvalidRequest
-from unveil.restoration.blending import check_weights, weigh
+from unveil.restoration.blending import RULES, check_weights, read_rule, weigh
 
 FOUND = {"noise": 0.3, "rain": 0.5, "haze": 0.1, "clean": 0.1}
 ADAPTERS = ("noise", "rain", "haze")
@@ -73,3 +73,65 @@ def test_weights_by_hand_are_used_as_given():
 def test_impossible_weights_are_refused(weight):
     with pytest.raises(InvalidRequest, match="'rain'"):
         check_weights({"rain": weight}, ADAPTERS)
+
+
+def test_every_rule_of_the_list_is_read():
+    assert {read_rule(rule).name for rule in RULES} == {rule.partition(":")[0] for rule in RULES}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["topk", "topk:0", "topk:1.5", "topk:x", "threshold", "threshold:2", "oracle", "oracle:", "sw:1", "mean", ""],
+)
+def test_rules_that_are_none_are_refused(rule):
+    with pytest.raises(InvalidRequest, match="rule"):
+        weigh(rule, FOUND, ADAPTERS)
+
+
+def test_the_likeliest_few_share_what_all_adapters_had():
+    weights = weigh("topk:2", FOUND, ADAPTERS)
+    assert weights == {
+        "rain": pytest.approx(0.9 * 0.5 / 0.8, abs=1e-3),
+        "noise": pytest.approx(0.9 * 0.3 / 0.8, abs=1e-3),
+    }
+    assert weigh("topk:1", FOUND, ADAPTERS) == {"rain": 0.9}
+    assert weigh("topk:9", FOUND, ADAPTERS) == weigh("sw", FOUND, ADAPTERS)
+
+
+def test_a_threshold_leaves_out_the_rest_and_keeps_the_sum():
+    assert weigh("threshold:0.3", FOUND, ADAPTERS) == weigh("topk:2", FOUND, ADAPTERS)
+    assert weigh("threshold:0.02", FOUND, ADAPTERS) == weigh("sw", FOUND, ADAPTERS)
+    assert weigh("threshold:0.6", FOUND, ADAPTERS) == {}
+
+
+def test_the_automatic_rule_is_one_hot_only_where_the_diagnosis_is_sure():
+    assert weigh("auto", FOUND, ADAPTERS) == weigh("sw", FOUND, ADAPTERS)
+    assert weigh("auto", {"noise": 0.03, "rain": 0.95, "clean": 0.02}, ADAPTERS) == {"rain": 1.0}
+    assert weigh("auto", {"noise": 0.05, "rain": 0.0, "clean": 0.95}, ADAPTERS) == {}
+
+
+def test_sum_and_average_do_not_look_at_the_diagnosis():
+    assert weigh("sum", {}, ADAPTERS) == {"noise": 1.0, "rain": 1.0, "haze": 1.0}
+    assert weigh("average", FOUND, ADAPTERS) == dict.fromkeys(ADAPTERS, 0.333)
+    assert weigh("average", {}, ADAPTERS, only=["rain", "haze"]) == {"rain": 0.5, "haze": 0.5}
+
+
+def test_an_oracle_names_the_adapter():
+    assert weigh("oracle:haze", FOUND, ADAPTERS) == {"haze": 1.0}
+    assert weigh("oracle:clean", FOUND, ADAPTERS) == {}
+    with pytest.raises(InvalidRequest, match="'fog'"):
+        weigh("oracle:fog", FOUND, ADAPTERS)
+
+
+def test_the_order_of_adapters_changes_nothing():
+    for rule in ("sw", "oh", "auto", "topk:2", "threshold:0.2", "sum", "average"):
+        assert weigh(rule, FOUND, ADAPTERS) == weigh(rule, dict(reversed(FOUND.items())), ADAPTERS[::-1])
+
+
+def test_an_adapter_that_the_estimator_does_not_know_needs_its_name():
+    known = (*ADAPTERS, "scratches")
+    assert "scratches" not in weigh("sw", FOUND, known)
+    assert weigh("sw", FOUND, known, only=["scratches"]) == {"scratches": 1.0}
+    weights = weigh("sw", FOUND, known, only=["scratches", "noise"])
+    assert weights == {"scratches": 1.0, "noise": pytest.approx(0.9)}
+    assert weigh("sum", FOUND, known)["scratches"] == 1.0

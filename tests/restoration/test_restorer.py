@@ -163,7 +163,8 @@ def test_rule_can_be_chosen(restorer):
         ({"weights": {"noise": -1}}, "noise"),
         ({"only": ["clean"]}, "'clean'"),
         ({"only": []}, "empty"),
-        ({"blend": "average"}, "average"),
+        ({"blend": "mean"}, "mean"),
+        ({"blend": "oracle:fog"}, "fog"),
         ({"weights": {"noise": 1}, "only": ["noise"]}, "either"),
         ({"weights": {"noise": 1}, "blend": "sw"}, "either"),
     ],
@@ -315,3 +316,30 @@ def test_only_so_many_sessions_are_kept(toy):
     assert restorer._engine.opened == 4
     with pytest.raises(InvalidRequest, match="sessions"):
         Restorer(toy, sessions=0)
+
+
+def test_rules_without_a_diagnosis_leave_clean_pictures_no_peace(toy, restorer):
+    pixels = smooth(32, 32)
+    assert restorer.run(pixels, blend="sw").untouched
+    for rule, weights in (("sum", {"noise": 1.0, "dark": 1.0}), ("average", {"noise": 0.5, "dark": 0.5})):
+        done = restorer.run(pixels, blend=rule)
+        assert (done.diagnosis, done.weights) == (None, weights)
+        np.testing.assert_allclose(done.image, answer(toy, pixels, weights), atol=0.51)
+    assert restorer.run(pixels, blend="oracle:dark").weights == {"dark": 1.0}
+    assert not restorer.run(pixels, blend="oracle:clean").untouched
+
+
+def test_rules_without_a_diagnosis_need_no_estimator():
+    bare = Restorer(toy_model(estimator=False), threads=1)
+    assert bare.run(smooth(32, 32), blend="sum").weights == {"noise": 1.0, "dark": 1.0}
+    for rule in ("auto", "topk:1", "threshold:0.1"):
+        with pytest.raises(InvalidRequest, match="no estimator"):
+            bare.run(smooth(32, 32), blend=rule)
+
+
+def test_what_would_be_blended_can_be_asked_beforehand(restorer):
+    pixels = np.full((64, 64, 3), 0.13, np.float32)
+    done = restorer.run(pixels, blend="topk:1")
+    found, weights = restorer.choose(pixels, blend="topk:1")
+    assert (found, weights) == (done.diagnosis, done.weights)
+    assert restorer.choose(smooth(64, 64))[1] is None

@@ -88,6 +88,8 @@ def test_options_reach_the_restorer(service, toy):
     check(service.post(only="dark"), only=["dark"])
     check(service.post(blend="oh"), blend="oh")
     check(service.post(blend="none"), blend="none")
+    check(service.post(blend="topk:1"), blend="topk:1")
+    check(service.post(blend="sum"), blend="sum")
     check(service.post(weights="noise=0"), weights={})
 
 

@@ -43,6 +43,16 @@ Weights = Annotated[
     typer.Option("--weights", metavar="rain=.6,noise=.4", help="Say yourself what is wrong, and how much."),
 ]
 
+Blend = Annotated[
+    str | None,
+    typer.Option(
+        "--blend",
+        metavar="RULE",
+        help="How a diagnosis becomes weights: sw, oh, auto, topk:2, threshold:0.02, oracle:rain, sum, average, none.",
+    ),
+]
+"""The option of the blending rule; `unveil.restoration.blending.RULES` says what each gives."""
+
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
@@ -84,6 +94,22 @@ def parse_severities(words: Iterable[str], flag: str) -> dict[str, float]:
         if severity > 1:
             raise InvalidRequest(f"{flag} {name}:{severity:g} is out of range; severities go from 0 to 1")
     return severities
+
+
+def parse_blend(blend: str | None, weights: object) -> Collection[str]:
+    """The degradations that a rule names: one for `oracle:rain`, none for most.
+
+    Raises:
+        InvalidRequest: there is no such rule, or it stands beside weights.
+    """
+    if blend is None:
+        return ()
+    if weights is not None:
+        raise InvalidRequest("--blend and --weights contradict each other; give one of them")
+    from unveil.restoration import blending
+
+    named = blending.read_rule(blend).degradation
+    return (named,) if named not in ("", "clean") else ()
 
 
 def require_known(names: Iterable[str], known: Collection[str], flag: str, owner: str) -> None:

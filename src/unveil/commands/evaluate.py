@@ -20,7 +20,7 @@ from unveil.errors import DataSetMissing, InvalidRequest, OutputExists
 if TYPE_CHECKING:
     from unveil.evaluation import Measuring, Report, Suite
     from unveil.evaluation.sets import FoundSet
-    from unveil.evaluation.subjects import Rule, Subject
+    from unveil.evaluation.subjects import Subject
 
 EXAMPLES = examples(
     "unveil evaluate --suite local --clean photographs/ --limit 5    on any folder of clean pictures",
@@ -33,14 +33,6 @@ class Plot(StrEnum):
     """Pictures of whole tables."""
 
     radar = "radar"
-
-
-class Blend(StrEnum):
-    """Further ways of using the diagnosis."""
-
-    sw = "sw"
-    oh = "oh"
-    none = "none"
 
 
 def command(
@@ -74,8 +66,13 @@ def command(
         str | None, typer.Option("--only", metavar="SET,SET", help="Of the suite, measure only these sets.")
     ] = None,
     blends: Annotated[
-        list[Blend] | None,
-        typer.Option("--blend", help="Also measure with this rule; none is the base network alone. Repeatable."),
+        list[str] | None,
+        typer.Option(
+            "--blend",
+            metavar="RULE",
+            help="Also measure with this rule: sw, oh, auto, topk:2, threshold:0.02, sum, average, or none, which is "
+            "the base network alone. Repeatable.",
+        ),
     ] = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Also measure with the adapter that the set calls for.")] = (
         False
@@ -106,7 +103,7 @@ def command(
     terminal = Terminal(quiet=quiet, as_json=as_json)
     with needs_extra("'unveil evaluate'", "train"):
         from unveil.evaluation import SUITES, Ledger, Measuring, Report, local_from
-        from unveil.evaluation.subjects import Unrestored, open_model
+        from unveil.evaluation.subjects import ORACLE, OWN, Unrestored, open_model
         from unveil.evaluation.tables import rows
 
     if suite_name == "list":
@@ -120,7 +117,7 @@ def command(
     if card is not None and card.exists():
         raise OutputExists(card, "exists already; name another file with --card")
     suite = SUITES[suite_name] if clean is None else local_from(clean)
-    rules: tuple[Rule, ...] = ("auto", *(blend.value for blend in blends or ()), *(("oracle",) if oracle else ()))
+    rules = tuple(dict.fromkeys((OWN, *(blends or ()), *((ORACLE,) if oracle else ()))))
     root = root or datasets.default_root()
     found, skipped = _find(suite, root, only, limit)
     for name, reason in skipped.items():
@@ -278,7 +275,7 @@ def _command_line(
     names: list[str] | None,
     limit: int | None,
     only: str | None,
-    rules: tuple[Rule, ...],
+    rules: tuple[str, ...],
     baselines: bool,
     multiple: int,
     seed: int,

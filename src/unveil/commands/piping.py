@@ -62,6 +62,7 @@ def restore(path: Path, output: str | None, restorer: Restorer, wishes: Wishes, 
             strength=wishes.strength,
             weights=wishes.weights,
             only=wishes.only,
+            blend=wishes.blend,
             progress=hear,
         )
     if target is not None:

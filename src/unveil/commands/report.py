@@ -46,6 +46,7 @@ def command(
     strength: arguments.Strength = 1.0,
     only: arguments.Only = None,
     weights: arguments.Weights = None,
+    blend: arguments.Blend = None,
     protocol_name: Annotated[
         str, typer.Option("--metric", metavar="NAME", help="Protocol: rgb, rgb8, y; rgb8:4 leaves out a border of 4.")
     ] = "rgb",
@@ -65,6 +66,7 @@ def command(
     terminal = Terminal(quiet=quiet)
     if only is not None and weights is not None:
         raise InvalidRequest("--only and --weights contradict each other; give one of them")
+    blended = arguments.parse_blend(blend, weights)
     if output.suffix.lower() not in (".html", ".htm"):
         raise InvalidRequest(f"-o {shown(output)}: the report is HTML; let its name end in .html")
     refuse_existing(output, overwrite)
@@ -82,6 +84,7 @@ def command(
     restorer = Restorer(models.read(models.find(model or models.DEFAULT)), engine=engine.value, threads=threads)
     flag = "--only" if given is None else "--weights"
     arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")
+    arguments.require_known(blended, restorer.card.degradations, "--blend", f"the model {restorer.name}")
     budget = max(int(limit * 1e6 / max(len(found.pictures), 1)), LEAST_BUDGET)
     entries: list[Entry] = []
 
@@ -89,7 +92,7 @@ def command(
         name = _name(picture)
         try:
             read = images.read(picture[0], pixel_limit=arguments.pixels(pixel_limit))
-            done = restorer.run(read, strength=strength, weights=given, only=chosen, progress=tick)
+            done = restorer.run(read, strength=strength, weights=given, only=chosen, blend=blend, progress=tick)
             scores, remark = None, None
             if truth:
                 scores, remark = _scores(read, done.image, truths.get(picture[0]), by)

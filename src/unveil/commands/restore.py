@@ -39,6 +39,7 @@ def command(
     strength: arguments.Strength = 1.0,
     only: arguments.Only = None,
     weights: arguments.Weights = None,
+    blend: arguments.Blend = None,
     engine: arguments.Engine = EngineName.auto,
     quality: Annotated[
         int | None,
@@ -66,11 +67,12 @@ def command(
     terminal = Terminal(quiet=quiet, as_json=as_json)
     if only is not None and weights is not None:
         raise InvalidRequest("--only and --weights contradict each other; give one of them")
+    blended = arguments.parse_blend(blend, weights)
     if watch and (dry_run or as_json):
         raise InvalidRequest(f"--watch and {'--dry-run' if dry_run else '--json'} contradict each other; leave one out")
     chosen = None if only is None else arguments.parse_names(only, "--only")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
-    wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit))
+    wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend)
     piped = piping.is_piped(paths, output)
     if piped and (watch or dry_run or as_json):
         raise InvalidRequest("'-' goes with neither --watch nor --dry-run nor --json")
@@ -92,6 +94,7 @@ def command(
     restorer = Restorer(models.read(path), engine=engine.value, threads=threads)
     flag = "--only" if given is None else "--weights"
     arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")
+    arguments.require_known(blended, restorer.card.degradations, "--blend", f"the model {restorer.name}")
     if piped:
         piping.restore(paths[0], output, restorer, wishes, extension)
         return

@@ -28,12 +28,15 @@ class Wishes:
     quality: int | None
     overwrite: bool
     pixel_limit: int
+    blend: str | None = None
 
     def digest(self, model: Path) -> str:
         """What tells results of these wishes and this model file from all others."""
         only = None if self.only is None else sorted(self.only)
         wished = {"strength": self.strength, "only": only, "weights": self.weights, "quality": self.quality}
-        return digest_of_settings({"model": digest_of(model), **wished})
+        # Named only where it was given, so that results of earlier versions are still known.
+        blend = {} if self.blend is None else {"blend": self.blend}
+        return digest_of_settings({"model": digest_of(model), **wished, **blend})
 
 
 @dataclass(slots=True)
@@ -125,7 +128,12 @@ class Restoring:
         overwrite = wishes.overwrite or target == stale
         refuse_existing(target, overwrite)
         done = self.restorer.run(
-            picture, strength=wishes.strength, weights=wishes.weights, only=wishes.only, progress=tick
+            picture,
+            strength=wishes.strength,
+            weights=wishes.weights,
+            only=wishes.only,
+            blend=wishes.blend,
+            progress=tick,
         )
         details: Record = {
             "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,

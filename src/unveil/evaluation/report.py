@@ -14,7 +14,7 @@ from unveil.evaluation.damage import Generated
 from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.published import PublishedTable, beside
 from unveil.evaluation.sets import EvaluationSet
-from unveil.evaluation.subjects import ModelSubject
+from unveil.evaluation.subjects import OWN, ModelSubject
 from unveil.evaluation.suites import Suite
 from unveil.evaluation.tables import Row
 
@@ -62,7 +62,7 @@ class Report:
             f"{tables.UNCHANGED:.0f} dB. {tables.protocols_used(self.rows)}"
         )
         for subject in self.measuring.subjects:
-            if isinstance(subject, ModelSubject) and subject.rule == "auto" and subject.name in self.subjects:
+            if isinstance(subject, ModelSubject) and subject.rule == OWN and subject.name in self.subjects:
                 parts += [
                     f"What {subject.name} gains over its input; *worst gain* is the picture that gained least, "
                     "*diagnosed* how often the likeliest class was the right one:",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -16,11 +16,12 @@ from unveil import models
 from unveil.errors import EngineError, InvalidRequest
 from unveil.evaluation.damage import Pixels
 from unveil.evaluation.sets import EvaluationSet
-from unveil.restoration import Restorer
+from unveil.models.card import CLEAN
+from unveil.restoration import Restorer, blending
 
 INPUT = "input"
 
-Rule = Literal["auto", "sw", "oh", "none", "oracle"]
+OWN, ORACLE = "own", "oracle"
 
 Tick = Callable[[int, int], None]
 
@@ -73,29 +74,29 @@ class Unrestored:
 class ModelSubject:
     """A model file through `Restorer`, so that what is measured is what users get.
 
-    `rule`: `auto` is the model's own way, `sw` and `oh` other blends of its diagnosis, `none` the base network alone,
-    `oracle` the adapter of what the set is known to have (the base alone where the set is clean).
+    `rule`: `own` is the model's own way, `oracle` the adapter of what the set is known to have (the base alone where
+    the set is clean), `none` the base network alone, and all others are those of `unveil.restoration.blending.RULES`.
     """
 
     restorer: Restorer
     checksum: str
-    rule: Rule = "auto"
+    rule: str = OWN
 
     @property
     def name(self) -> str:
-        said = {"auto": "", "sw": ", sw", "oh": ", oh", "none": ", base alone", "oracle": ", oracle"}
-        return self.restorer.name + said[self.rule]
+        said = {OWN: "", "none": ", base alone"}
+        return self.restorer.name + said.get(self.rule, f", {self.rule}")
 
     def applies(self, benchmark: EvaluationSet) -> bool:
-        return self.rule != "oracle" or benchmark.degradation in (*self.restorer.card.degradations, "clean")
+        return self.rule != ORACLE or benchmark.degradation in (*self.restorer.card.degradations, CLEAN)
 
     def restore(self, degraded: Pixels, benchmark: EvaluationSet, tick: Tick) -> Answer:
         given: dict[str, Any] = {}
-        if self.rule == "oracle":
-            given["weights"] = {} if benchmark.degradation == "clean" else {benchmark.degradation: 1.0}
+        if self.rule == ORACLE:
+            given["blend"] = f"{ORACLE}:{benchmark.degradation}"
         elif self.rule == "none":
             given["weights"] = {}
-        elif self.rule != "auto":
+        elif self.rule != OWN:
             given["blend"] = self.rule
         done = self.restorer.run(degraded, progress=tick, **given)
         return Answer(done.image, done.diagnosis.main if done.diagnosis else None, done.weights)
@@ -158,21 +159,28 @@ def checksum_of(path: Path) -> str:
 
 
 def open_model(
-    name: str | None, *, rules: tuple[Rule, ...], engine: str, threads: int | None, multiple: int
+    name: str | None, *, rules: tuple[str, ...], engine: str, threads: int | None, multiple: int
 ) -> list[Subject]:
     """The subjects that a model named on a command line makes: one for each rule, or one for an `.onnx` file.
 
     Raises:
         ModelError, EngineError: the model cannot be opened.
-        InvalidRequest: rules for a model without an estimator or adapters.
+        InvalidRequest: a rule that does not exist, or one that needs a diagnosis for a model without an estimator.
     """
+    read = {rule: blending.read_rule(rule) for rule in rules if rule not in (OWN, ORACLE)}
     if name is not None and name.lower().endswith(".onnx"):
         if not Path(name).is_file():
             raise InvalidRequest(f"--model {name}: there is no such file")
         return [OnnxSubject(Path(name), multiple=multiple, threads=threads)]
     path = models.find(name or models.DEFAULT)
     restorer = Restorer(models.read(path), engine=engine, threads=threads)
-    if restorer.card.estimator is None and set(rules) & {"sw", "oh"}:
-        raise InvalidRequest(f"the model {restorer.name} has no estimator, so there are no blends sw and oh to measure")
+    informed = [rule for rule, found in read.items() if not found.is_blind and found.name != "none"]
+    if restorer.card.estimator is None and informed:
+        raise InvalidRequest(
+            f"the model {restorer.name} has no estimator, so there is no blend {', '.join(informed)} to measure"
+        )
+    for found in read.values():
+        if found.degradation:
+            blending.oracle(found.degradation, restorer.card.degradations)
     checksum = f"{checksum_of(path)} engine {engine}"
     return [ModelSubject(restorer, checksum, rule) for rule in rules]

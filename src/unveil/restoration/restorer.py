@@ -17,7 +17,7 @@ from unveil import engines
 from unveil.engines import Network
 from unveil.errors import EngineError, InvalidRequest
 from unveil.models import Card, Facts, Model, blend, describe
-from unveil.models.card import CLEAN, RULES
+from unveil.models.card import CLEAN
 from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis
 from unveil.restoration.canvas import Canvas, open_canvas
@@ -141,7 +141,7 @@ class Restorer:
             strength: 0 (the input, bit for bit) to 1 (the model's answer).
             weights: of adapters, used as given instead of a diagnosis.
             only: keep these adapters of the diagnosis, scaled to what all of them had.
-            blend: the rule `sw`, `oh` or `none`; the default is the card's.
+            blend: a rule of `unveil.restoration.blending.RULES`; the default is the card's.
             progress: called with the tiles done and their number after every tile. What it raises ends the work.
 
         Without `weights` and `only`, a picture that the estimator takes for clean comes back untouched.
@@ -155,22 +155,32 @@ class Restorer:
         only = None if only is None else [only] if isinstance(only, str) else list(only)
         self._check(strength, weights, only, blend)
         canvas = open_canvas(image)
-        found: Diagnosis | None = None
-        if weights is not None:
-            chosen = blending.check_weights(weights, self.card.degradations)
-        elif self.card.estimator is None:
-            chosen = {}
-        else:
-            found = self._diagnose(canvas.pixels)
-            chosen = blending.weigh(blend or self.card.blend, found.probabilities, self.card.degradations, only=only)
-        spared = found is not None and only is None and found.is_clean
+        found, chosen = self._choose(canvas.pixels, weights, only, blend)
         tiles = 0
-        if strength == 0 or spared:
+        if strength == 0 or chosen is None:
             result = canvas.untouched()
         else:
             tiles, result = self._restore(canvas, chosen, strength, progress)
         seconds = time.perf_counter() - started
-        return Restoration(result, found, {} if tiles == 0 else chosen, tiles == 0, tiles, seconds, image)
+        return Restoration(result, found, chosen or {} if tiles else {}, tiles == 0, tiles, seconds, image)
+
+    def choose(
+        self,
+        image: object,
+        *,
+        weights: Mapping[str, float] | None = None,
+        only: Iterable[str] | None = None,
+        blend: str | None = None,
+    ) -> tuple[Diagnosis | None, dict[str, float] | None]:
+        """What `run` would blend for an image, without restoring it: the diagnosis, None where none is needed, and the
+        weights, None for a picture that would come back untouched.
+
+        Raises:
+            InvalidRequest, PictureError: as `run`.
+        """
+        only = None if only is None else [only] if isinstance(only, str) else list(only)
+        self._check(1.0, weights, only, blend)
+        return self._choose(open_canvas(image).pixels, weights, only, blend)
 
     def run_many(
         self,
@@ -201,6 +211,21 @@ class Restorer:
             options["only"] = list(only)
         return run_many(images, lambda image: self.run(image, **options), on_image=on_image, on_error=on_error)
 
+    def _choose(
+        self, pixels: NDArray[Any], weights: Mapping[str, float] | None, only: list[str] | None, blend: str | None
+    ) -> tuple[Diagnosis | None, dict[str, float] | None]:
+        undone = self.card.degradations
+        if weights is not None:
+            return None, blending.check_weights(weights, undone)
+        rule = blend or self.card.blend
+        if blending.read_rule(rule).is_blind:
+            return None, blending.weigh(rule, {}, undone, only=only)
+        if self.card.estimator is None:
+            return None, {}
+        found = self._diagnose(pixels)
+        spared = only is None and found.is_clean
+        return found, None if spared else blending.weigh(rule, found.probabilities, undone, only=only)
+
     def _check(
         self, strength: float, weights: Mapping[str, float] | None, only: list[str] | None, blend: str | None
     ) -> None:
@@ -210,18 +235,20 @@ class Restorer:
             raise InvalidRequest(
                 "Give either weights, which are used as they are, or only and blend, which choose them."
             )
-        if blend is not None and blend not in RULES:
-            raise InvalidRequest(f"No blending rule is called {blend!r}; known are {', '.join(RULES)}.")
+        rule = blending.read_rule(blend or self.card.blend)
         if weights is not None:
             blending.check_weights(weights, self.card.degradations)
         if only is not None:
             blending.check_names(only, self.card.degradations)
-        if self.card.prompts and self.card.estimator is None and not weights:
+        if rule.name == "oracle":
+            blending.oracle(rule.degradation, self.card.degradations)
+        if self.card.prompts and self.card.estimator is None and not weights and not rule.is_blind:
             names = ", ".join(self.card.prompts)
             raise InvalidRequest(
                 f"The model {self.name!r} cannot tell by itself what is wrong; say it with weights, of {names}."
             )
-        if self.card.estimator is None and (only is not None or blend in ("sw", "oh")):
+        informed = blend is not None and rule.name != "none"
+        if self.card.estimator is None and not rule.is_blind and (only is not None or informed):
             raise InvalidRequest(f"The model {self.name!r} has no estimator; give weights, or neither only nor blend.")
 
     def _diagnose(self, pixels: NDArray[Any]) -> Diagnosis:

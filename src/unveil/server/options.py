@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from unveil.restoration import blending
 from unveil.server.problems import Problem
 
 Written = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
@@ -35,6 +36,12 @@ def _parse_names(text: Any) -> Any:
     return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else text
 
 
+def _check_rule(text: str | None) -> str | None:
+    if text is not None:
+        blending.read_rule(text)
+    return text
+
+
 def _parse_region(text: Any) -> Any:
     return tuple(part.strip() for part in text.split(",")) if isinstance(text, str) else text
 
@@ -60,8 +67,9 @@ class Options(BaseModel):
         Field(description="Of what the diagnosis finds, undo only these: `rain,noise`."),
     ] = None
     blend: Annotated[
-        Literal["sw", "oh", "none"] | None,
-        Field(description="How a diagnosis becomes weights; the model's own if empty."),
+        str | None,
+        AfterValidator(_check_rule),
+        Field(description=f"How a diagnosis becomes weights: {', '.join(blending.RULES)}; the model's own if empty."),
     ] = None
     format: Annotated[
         Written,

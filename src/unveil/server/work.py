@@ -15,7 +15,7 @@ import numpy as np
 from unveil.errors import InvalidRequest, PictureError
 from unveil.images import FORMATS, Picture, PictureWarning, encode, read
 from unveil.images.formats import recognise
-from unveil.restoration import Diagnosis, Restorer, blending
+from unveil.restoration import Diagnosis, Restorer
 from unveil.server.forms import Form
 from unveil.server.line import Tick
 from unveil.server.metadata import has_position, strip
@@ -155,17 +155,9 @@ def _restore_part(
     left, top, width, height = region
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > picture.width or top + height > picture.height:
         raise InvalidRequest(f"region {region} does not lie within {picture.width} x {picture.height} pixels.")
-    found: Diagnosis | None = None
-    weights = options.weights
-    if weights is None and restorer.card.estimator is not None:
-        found = restorer.diagnose(picture)
-        spared = found.is_clean and options.only is None
-        rule = options.blend or restorer.card.blend
-        weights = (
-            {} if spared else blending.weigh(rule, found.probabilities, restorer.card.degradations, only=options.only)
-        )
-        if spared:
-            return found, {}, True, 0.0, _cut(picture, left, top, left + width, top + height)
+    found, weights = restorer.choose(picture, weights=options.weights, only=options.only, blend=options.blend)
+    if weights is None:
+        return found, {}, True, 0.0, _cut(picture, left, top, left + width, top + height)
     # Cut on the network's own grid, or it answers differently than on the whole picture.
     margin, stride = restorer.card.halo, restorer.card.stride
     outer_left, outer_top = (max(start - margin, 0) // stride * stride for start in (left, top))

@@ -20,12 +20,12 @@ import unveil
 from unveil import graphs, models, networks
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidModel, InvalidRequest, ModelNotFound, UnknownNetwork
-from unveil.export import arrays, measured_halo, trace_roles
 from unveil.methods.mioir.tasks import TASKS
 from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import KEY, PROMPTS
 from unveil.networks import NETWORKS, Recognition
 from unveil.networks.base import Network
+from unveil.packing import arrays, measured_halo, trace_roles
 
 Report = Callable[[str], object]
 

@@ -1,217 +1,36 @@
-"""What a training run has finished, as a model file; a model and a blend, as one ONNX file."""
+"""A training run as a model file; a model and a blend as one ONNX file, or under the official names."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import nn
 
-import unveil
-from unveil import graphs, models, networks
-from unveil.degradations import DEGRADATIONS
-from unveil.errors import InvalidRequest, RecipeError
-from unveil.methods.abair.estimator import Estimator
-from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
-from unveil.networks.base import CodedNetwork
-from unveil.training.recipe import Recipe
-from unveil.training.run import fresh_adapter, part
-
-LARGEST_HALO = 64
-
-
-def arrays(module: nn.Module, names: Collection[str], *, half: bool = True) -> dict[str, NDArray[Any]]:
-    """Weights of a module as arrays, float16 unless that would overflow or `half` is off."""
-    state = module.state_dict()
-    return {name: _array(state[name], half=half) for name in names}
-
-
-def _array(value: torch.Tensor, *, half: bool) -> NDArray[Any]:
-    array = value.detach().cpu().float().contiguous().numpy()
-    return array.astype(np.float16) if half and float(np.abs(array).max(initial=0)) < 6e4 else array
+from unveil import models, networks, training
+from unveil.errors import InvalidRequest
+from unveil.models import Model
 
 
 def model_from_checkpoint(path: Path | str) -> Model:
-    """A model from a checkpoint of Phase I (the base alone) or from the folder of a run (what it has finished).
+    """A model from the folder of a run (what it has finished), or from one checkpoint (the network alone).
 
     Raises:
-        RecipeError: there is no finished Phase I, or the file is no checkpoint of ours.
+        RecipeError: too little is finished, or the file is no checkpoint of ours.
     """
-    path = Path(path)
-    network, recipe = trained_network(path)
-    weights, traced = trace_roles(network, half=True)
-    checksum = models.base_checksum(weights["restore"])
-    adapters = _adapters(path, recipe, network, weights["restore"]) if path.is_dir() else {}
-    estimator = None
-    if path.is_dir() and (path / "estimation" / "calibration.pt").exists():
-        estimator, weights["estimate"], traced["estimate"] = _estimator(path)
-    card = Card(
-        name=recipe.name,
-        network={"name": recipe.network["name"], "config": {k: v for k, v in recipe.network.items() if k != "name"}},
-        size_multiple=network.size_multiple,
-        stride=network.size_multiple,
-        halo=measured_halo(network),
-        base_checksum=checksum,
-        degradations={degradation: DEGRADATIONS[degradation].printed for degradation in adapters},
-        adapters={
-            degradation: AdapterCard(
-                rank=adapter.rank,
-                alpha=adapter.alpha,
-                mode=adapter.mode,
-                base_checksum=checksum,
-                training_data=recipe.card.training_data,
-            )
-            for degradation, adapter in adapters.items()
-        },
-        estimator=estimator,
-        blend="sw" if estimator else "none",
-        codes=("code",) if network.code else (),
-        summary=recipe.card.summary,
-        licence=recipe.card.licence,
-        training_data=recipe.card.training_data,
-        code_version=unveil.__version__,
-        recipe=_shareable(recipe),
-    )
-    return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=traced, tables={})
+    return training.opened(path).model()
 
 
-def trained_network(path: Path | str) -> tuple[networks.Network, Recipe]:
-    """The network of a finished Phase I, in evaluation mode, and the recipe: of a checkpoint, or of a run's folder.
+def trained_network(path: Path | str) -> networks.Network:
+    """The network that a run has trained, in evaluation mode: of the run's folder, or of one checkpoint.
 
     Raises:
         RecipeError: as `model_from_checkpoint`.
     """
-    path = Path(path)
-    base = path / "pretraining" / "final.ckpt" if path.is_dir() else path
-    if not base.exists():
-        raise RecipeError(f"{base} is missing: a model file needs a finished Phase I (unveil train --phase pretrain)")
-    recipe = _recipe(path, base)
-    network = networks.build(**recipe.network)
-    network.load_state_dict(part(base, "network."))
-    return cast("networks.Network", network.eval()), recipe
-
-
-def trace_roles(
-    network: networks.Network, *, half: bool
-) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, bytes]]:
-    """Weights and graphs of the roles that a network needs: to restore, and where it has one, to give its code."""
-    traced = {"restore": graphs.restoring(network)}
-    if isinstance(network, CodedNetwork):
-        side = network.prompt_side
-        role = "prompt" if side else "encode"
-        traced[role] = graphs.prompting(network, side) if side else graphs.summarising(network)
-    weights = {role: arrays(network, graph.weights, half=half) for role, graph in traced.items()}
-    return weights, {role: graph.data for role, graph in traced.items()}
-
-
-def _shareable(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, without where on somebody's disk photographs and models lay."""
-    values = json.loads(json.dumps(recipe.as_dict()))
-    values["estimation"]["start"] = Path(values["estimation"]["start"]).name
-    values["photographs"]["folders"] = [Path(folder).name for folder in values["photographs"]["folders"]]
-    return values
-
-
-def _recipe(path: Path, base: Path) -> Recipe:
-    """The recipe that a run was last given, which may have gained adapters since its base was trained."""
-    trained = Recipe.from_dict(_record(base)["recipe"])
-    kept = path / "recipe.json"
-    if not path.is_dir() or not kept.exists():
-        return trained
-    recipe = Recipe.from_dict(json.loads(kept.read_text(encoding="utf-8"))["recipe"])
-    if recipe.network != trained.network:
-        raise RecipeError(f"{kept} names the network {recipe.network}, but {base} was trained as {trained.network}")
-    return recipe
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        record = found["unveil"]
-    except Exception as error:
-        raise RecipeError(f"{path} is not a checkpoint written by unveil train ({error})") from None
-    return record
-
-
-def _adapters(
-    folder: Path, recipe: Recipe, network: networks.Network, restoring: Mapping[str, NDArray[Any]]
-) -> dict[str, Adapter]:
-    """The finished adapters of a run, in the order of the recipe, each in the form it was trained in.
-
-    What they change of weights that the network never uses is left out.
-    """
-    found: dict[str, Adapter] = {}
-    checksum = models.base_checksum(restoring)
-    base = network.state_dict()
-    for degradation in recipe.adapters:
-        path = folder / "adapters" / degradation / "final.ckpt"
-        if not path.exists():
-            continue
-        if any(not torch.equal(base[name], value) for name, value in part(path, "network.").items()):
-            raise RecipeError(
-                f"{path} was trained on another base than {folder / 'pretraining'}; remove it and train it again"
-            )
-        factors = fresh_adapter(network, Recipe.from_dict(_record(path)["recipe"]).adapters[degradation])
-        factors.load_state_dict(part(path, "adapter."))
-        groups = {name: group for name, group in factors.named_factors().items() if not name.startswith(network.idle())}
-        if foreign := sorted(set(groups) - set(restoring)):
-            raise RecipeError(
-                f"{path} changes {foreign[0]}, which gives the code of the whole picture; a model file blends adapters "
-                "into the restoring part alone. Train adapters on a network without a code."
-            )
-        found[degradation] = Adapter(
-            degradation=degradation,
-            rank=factors.rank,
-            alpha=factors.alpha,
-            mode=factors.mode,
-            base_checksum=checksum,
-            factors={
-                name: {factor: _array(value, half=True) for factor, value in group.items()}
-                for name, group in groups.items()
-            },
-        )
-    return found
-
-
-def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
-    """The estimator of a run, with the classes that it was trained on."""
-    path = folder / "estimation" / "final.ckpt"
-    recipe = Recipe.from_dict(_record(path)["recipe"])
-    stage, classes = recipe.estimation, recipe.classes
-    config: dict[str, Any] = {"classes": len(classes), "tones": stage.tones}
-    estimator = Estimator(**config)
-    estimator.load_state_dict(part(path, "estimator."))
-    calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
-    # The card knows a temperature alone; a bias of the classes is as well one of the last layer.
-    with torch.no_grad():
-        estimator.head.bias += calibration["temperature"] * torch.tensor(calibration["bias"])
-    card = EstimatorCard(
-        name="abair",
-        config=config,
-        classes=classes,
-        side=stage.side,
-        crops=stage.crops,
-        global_weight=stage.global_weight,
-        temperature=float(calibration["temperature"]) * stage.sharpening,
-        clean_threshold=stage.clean_threshold,
-    )
-    graph = graphs.estimating(estimator, stage.side)
-    return card, arrays(estimator, graph.weights), graph.data
-
-
-def measured_halo(network: nn.Module) -> int:
-    """The halo of a tile: what the network really looks at, in whole strides, within reason."""
-    multiple = cast("networks.Network", network).size_multiple
-    # Four times the largest halo tells whether the network looks further; it need not be known how far.
-    side = max(4 * LARGEST_HALO, 3 * multiple)
-    radius = networks.receptive_radius(network, side=side)
-    return min(max(LARGEST_HALO, multiple), max(multiple, -(-radius // multiple) * multiple))
+    return training.opened(path).trained()
 
 
 def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:

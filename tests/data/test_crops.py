@@ -30,11 +30,11 @@ def folder(tmp_path: Path) -> Path:
 
 def batches(folder: Path, **options: float) -> CropBatches:
     photographs = Photographs([folder], shortest=32)
-    return CropBatches(photographs, batch=6, patch=32, steps=10, seed=3, **options)  # type: ignore[arg-type]
+    return CropBatches(photographs, batch=6, patch=32, seed=3, **options)  # type: ignore[arg-type]
 
 
 def test_crops_are_pieces_of_photographs_large_enough(folder: Path) -> None:
-    batch = batches(folder, halve=0.0)[0]
+    batch = batches(folder, halve=0.0)(0)
     assert batch.shape == (6, 3, 32, 32)
     assert batch.dtype == torch.uint8
     for crop in batch.numpy().astype(int):
@@ -43,7 +43,7 @@ def test_crops_are_pieces_of_photographs_large_enough(folder: Path) -> None:
 
 
 def test_upright_crops_are_mirrored_at_most(folder: Path) -> None:
-    for crop in batches(folder, halve=0.0, upright=True)[0].numpy().astype(int):
+    for crop in batches(folder, halve=0.0, upright=True)(0).numpy().astype(int):
         assert (np.diff(crop[0], axis=0) == 1).all()
         assert (abs(np.diff(crop[1], axis=1)) == 1).all()
 
@@ -58,20 +58,23 @@ def test_photographs_held_out_are_not_among_the_others(folder: Path) -> None:
 
 
 def test_halved_crops_average_four_pixels(folder: Path) -> None:
-    for crop in batches(folder, halve=1.0)[0].numpy().astype(int):
+    for crop in batches(folder, halve=1.0)(0).numpy().astype(int):
         assert sorted((np.ptp(crop[0]), np.ptp(crop[1]))) == [62, 62]
 
 
-def test_a_batch_depends_on_seed_and_step_alone(folder: Path) -> None:
-    whole, resumed = batches(folder), batches(folder, start=4)
-    assert torch.equal(whole[5], resumed[1])
-    assert not torch.equal(whole[5], whole[6])
+def test_a_batch_depends_on_seed_step_and_part_alone(folder: Path) -> None:
+    one, other = batches(folder), batches(folder)
+    other(1)
+    assert torch.equal(one(5), other(5))
+    assert not torch.equal(one(5), one(6))
+    assert not torch.equal(one(5, 0), one(5, 1))
+    assert torch.equal(one(5, 1), other(5, 1))
 
 
 def test_nothing_large_enough_is_an_error(folder: Path) -> None:
     photographs = Photographs([folder], shortest=500)
     with pytest.raises(RecipeError, match="500 pixels or more"):
-        CropBatches(photographs, batch=1, patch=500, steps=1)[0]
+        CropBatches(photographs, batch=1, patch=500)(0)
 
 
 def test_memory_bounds_what_is_kept(folder: Path) -> None:

@@ -19,7 +19,7 @@ import unveil.models  # noqa: E402
 from unveil import training  # noqa: E402
 from unveil.errors import RecipeError  # noqa: E402
 from unveil.methods.abair.pretraining import Pretraining  # noqa: E402
-from unveil.training.run import part  # noqa: E402
+from unveil.training.fitting import part  # noqa: E402
 
 RECIPE = """
 name: toy

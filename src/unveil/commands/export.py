@@ -71,7 +71,7 @@ def command(
         from_run = Path(source).is_dir() or Path(source).suffix.lower() in CHECKPOINTS
         if official_names and from_run and given is None:
             # Tracing graphs, which take a minute, would be for nothing.
-            export.write_official(export.trained_network(Path(source))[0], output)
+            export.write_official(export.trained_network(Path(source)), output)
             Terminal().line(f"{shown(source)} -> {shown(output)}")
             return
         model = export.model_from_checkpoint(Path(source)) if from_run else models.read(models.find(source))

@@ -1,6 +1,7 @@
-"""Photographs to batches of clean crops."""
+"""Photographs, and pairs of them, to batches of crops."""
 
 from unveil.data.crops import CropBatches
+from unveil.data.pairs import PairBatches, Pairs
 from unveil.data.photographs import Photographs
 
-__all__ = ["CropBatches", "Photographs"]
+__all__ = ["CropBatches", "PairBatches", "Pairs", "Photographs"]

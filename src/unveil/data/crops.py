@@ -1,4 +1,4 @@
-"""Batches of clean crops that depend on (seed, step) alone, so that a resumed run sees what it would have seen."""
+"""Batches of clean crops that depend on (seed, step, part) alone, so that a resumed run sees what it would have."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from unveil.data.photographs import Photographs
 
 
-class CropBatches(Dataset[Tensor]):
-    """Item `step` is a batch `B 3 P P` uint8 of random crops, flipped and turned.
+class CropBatches:
+    """Called with a step, a batch `B 3 P P` uint8 of random crops, flipped and turned.
 
     Args:
         photographs: where crops come from, each photograph equally often.
         batch, patch: B and P.
-        steps: number of batches.
-        start: first step, for a resumed run.
         seed: of all draws.
         halve: share of crops taken at twice the size and halved by averaging, where the photograph is large enough.
             That removes what noise and compression a photograph has itself, and makes it sharper.
@@ -31,22 +28,16 @@ class CropBatches(Dataset[Tensor]):
         *,
         batch: int,
         patch: int,
-        steps: int,
-        start: int = 0,
         seed: int = 0,
         halve: float = 0.3,
         upright: bool = False,
     ) -> None:
         self.photographs = photographs
-        self.batch, self.patch, self.steps, self.start = batch, patch, steps, start
+        self.batch, self.patch = batch, patch
         self.seed, self.halve, self.upright = seed, halve, upright
 
-    def __len__(self) -> int:
-        # The loop counts batches from the start of the whole run, also in a resumed one, and stops at the last step.
-        return self.steps
-
-    def __getitem__(self, item: int) -> Tensor:
-        random = np.random.default_rng((self.seed, self.start + item))
+    def __call__(self, step: int, part: int = 0) -> Tensor:
+        random = np.random.default_rng((self.seed, step, part) if part else (self.seed, step))
         crops = np.empty((self.batch, self.patch, self.patch, 3), np.uint8)
         filled = 0
         while filled < self.batch:
@@ -55,6 +46,10 @@ class CropBatches(Dataset[Tensor]):
                 crops[filled] = self._crop(pixels, random)
                 filled += 1
         return torch.from_numpy(crops).permute(0, 3, 1, 2)
+
+    def digest(self) -> str:
+        """`sha256:` of what the crops are cut from."""
+        return self.photographs.digest()
 
     def _crop(self, pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
         halve = random.random() < self.halve and min(pixels.shape[:2]) >= 2 * self.patch

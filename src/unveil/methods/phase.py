@@ -19,10 +19,13 @@ def warm_up_cosine(step: int, *, iterations: int, warm_up: int, floor: float) ->
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """A generator that depends on (seed, step) alone, so that a resumed run draws what the first one would have."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & 0x7FFF_FFFF_FFFF_FFFF
-    return torch.Generator().manual_seed(mixed)
+def step_generator(seed: int, step: int, part: int = 0) -> torch.Generator:
+    """A generator that depends on (seed, step, part of the batch) alone.
+
+    So a resumed run draws what the first one would have, and several processes what one alone would have.
+    """
+    mixed = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + part * 0xD6E8FEB86659FD93 + 0x94D049BB133111EB
+    return torch.Generator().manual_seed(mixed & 0x7FFF_FFFF_FFFF_FFFF)
 
 
 class Phase(lightning.LightningModule):
@@ -58,6 +61,12 @@ class Phase(lightning.LightningModule):
         self.seed = seed
         self.record: dict[str, Any] = {}
         """Plain values that travel in every checkpoint: the resolved recipe, the code's version, the data's digest."""
+        self.part = 0
+        """Which part of the step's batch is at hand."""
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        mine = batch_idx % self.trainer.accumulate_grad_batches
+        self.part = mine * self.trainer.world_size + self.trainer.global_rank
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["unveil"] = self.record
@@ -67,8 +76,15 @@ class Phase(lightning.LightningModule):
         return self.parameters()
 
     def draw(self) -> torch.Generator:
-        """The generator of the present step."""
-        return step_generator(self.seed, self.global_step)
+        """The generator of the present part of the present step."""
+        return step_generator(self.seed, self.global_step, self.part)
+
+    def compile_network(self) -> None:
+        """Compile what the network runs, in place, so that the names of its weights stay."""
+        network = getattr(self, "network", None)
+        for name in ("encode", "decode"):
+            if hasattr(network, name):
+                setattr(network, name, torch.compile(getattr(network, name)))
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.AdamW(

@@ -1,6 +1,7 @@
-"""Recipes and the wiring of Lightning."""
+"""Recipes, the chains of phases that run them, and the wiring of Lightning."""
 
+from unveil.training.fitting import Machine
 from unveil.training.recipe import Recipe
-from unveil.training.run import run
+from unveil.training.run import opened, run
 
-__all__ = ["Recipe", "run"]
+__all__ = ["Machine", "Recipe", "opened", "run"]

@@ -19,13 +19,26 @@ class Interruption(Callback):
 
     def __init__(self) -> None:
         self._earlier: Any = None
+        self._asked = False
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        # Not between the parts of a batch: half a sum of gradients cannot be resumed.
+        if self._asked and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            trainer.should_stop = True
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
 
         def stop(number: int, frame: FrameType | None) -> None:
-            trainer.should_stop = True
+            self._asked = True
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
         self._earlier = signal.signal(signal.SIGINT, stop)

@@ -1,4 +1,7 @@
-"""Recipes: YAML files whose keys are the parameter names of what they configure."""
+"""Recipes: YAML files whose keys are the parameter names of what they configure.
+
+What the recipes of all methods share stands here; each method adds its own sections (`training/abair/recipe.py`, ...).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,22 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from unveil.errors import RecipeError
-from unveil.models.card import CLEAN
+from unveil.training import table
 
 Section = TypeVar("Section")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What every phase has: steps, batches and AdamW (see `unveil.methods.phase.Phase`)."""
+    """What every phase has: steps, batches and AdamW (see `unveil.methods.phase.Phase`).
+
+    `batch` counts the samples of one optimiser step, on all processes together. It is drawn in `parts` of equal size,
+    each with random numbers of its own, and the processes share the parts out: so what is trained depends on the recipe
+    and not on their number, which must divide `parts`.
+    """
 
     iterations: int
     batch: int
@@ -26,68 +34,19 @@ class Stage:
     warm_up: int = 200
     floor: float = 1e-3
     clip: float = 1.0
+    parts: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch", "patch"):
+        for name in ("iterations", "batch", "patch", "parts"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.batch % self.parts:
+            raise RecipeError(f"a batch of {self.batch} cannot be drawn in {self.parts} equal parts")
 
     def optimisation(self) -> dict[str, Any]:
         """The arguments of `Phase`."""
         names = ("iterations", "learning_rate", "weight_decay", "warm_up", "floor")
         return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainingStage(Stage):
-    """Phase I. `degradations`: relative frequencies in CutMix, with `clean` for regions left alone."""
-
-    degradations: Mapping[str, float]
-    regions: tuple[float, ...] = (0.3, 0.5, 0.2)
-    head_weight: float = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterStage(Stage):
-    """Phase II for one degradation."""
-
-    rank: int = 4
-    alpha: float | None = None
-    mode: str = "compact"
-    vectors: bool = False
-    clean_share: float = 0.05
-    severities: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EstimationStage(Stage):
-    """Phase III. `patch` is the side of a view in training, `side` of one in use; `batch` counts pictures."""
-
-    side: int = 224
-
-    tones: int = 12
-    composed: float = 0.2
-    cut: float = 0.05
-    clean_weight: float = 4.0
-    training_crops: int = 2
-    start: str = ""
-    """A model file whose estimator, of the same classes, training begins with; fresh weights otherwise."""
-    onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
-    crops: int = 4
-    global_weight: float = 1.0
-    clean_threshold: float = 0.5
-    sharpening: float = 1.0
-    """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
-    held_out: int = 0
-    """Every so manieth photograph is kept from the estimator's training, for its calibration; 0 keeps none."""
-    calibration: int = 300
-    """Pictures that the temperature is fitted on after training."""
-
-    def __post_init__(self) -> None:
-        super(EstimationStage, self).__post_init__()
-        for name, onset in self.onsets.items():
-            if len(onset) != 2 or not 0 <= onset[0] <= onset[1] <= 1:
-                raise RecipeError(f"estimation.onsets.{name} must be two ascending severities in 0..1, got {onset}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,30 +69,21 @@ class CardSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole chain: base, adapters, estimator.
+    """What the recipes of all methods have. A recipe without `method` is one of ABAIR's."""
 
-    `adaptation` holds the defaults of all adapters, `adapters` one entry a degradation with what differs.
-    """
+    sections: ClassVar[Mapping[str, type[Any]]] = {"photographs": PhotographsSection, "card": CardSection}
 
     name: str
     network: Mapping[str, Any]
-    pretraining: PretrainingStage
-    adaptation: AdapterStage
-    adapters: Mapping[str, AdapterStage]
-    estimation: EstimationStage
+    method: str = "abair"
     photographs: PhotographsSection = field(default_factory=PhotographsSection)
     card: CardSection = field(default_factory=CardSection)
     seed: int = 0
     precision: str = "bf16-mixed"
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What the estimator tells apart: one entry an adapter, `clean` last."""
-        return (*self.adapters, CLEAN)
-
     @classmethod
     def read(cls, path: Path | str, *, overrides: Iterable[str] = (), folders: Iterable[str] = ()) -> Self:
-        """Read a YAML recipe.
+        """Read a YAML recipe: one of the class that its `method` asks for.
 
         Args:
             path: the file.
@@ -143,16 +93,7 @@ class Recipe:
         Raises:
             RecipeError: the file is missing, no YAML, or has unknown, missing or impossible keys.
         """
-        import yaml
-
-        try:
-            found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RecipeError(f"{path}: no such recipe") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} is not a YAML file: {error}") from None
-        if not isinstance(found, dict):
-            raise RecipeError(f"{path}: a recipe is a mapping of keys to values, found {type(found).__name__}")
+        found = read_mapping(path)
         for override in overrides:
             _override(found, override)
         if given := [str(folder) for folder in folders]:
@@ -162,30 +103,60 @@ class Recipe:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Build a recipe from plain values, as YAML gives them or `as_dict` returned them."""
+        kind = table.method(str(found.get("method", "abair"))).recipe
+        if not issubclass(kind, cls):
+            raise RecipeError(f"expected a recipe of {cls.__name__}, found one of the method {found.get('method')}")
+        return cast("Self", section(kind, kind.prepared(found), ""))
+
+    @classmethod
+    def prepared(cls, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with every section made an object of its class; methods add what is nested deeper."""
         values = dict(found)
-        shared = dict(values.get("adaptation") or {})
-        sections: dict[str, type[Any]] = {
-            "pretraining": PretrainingStage,
-            "estimation": EstimationStage,
-            "photographs": PhotographsSection,
-            "card": CardSection,
-        }
-        for key, section in sections.items():
+        for key, kind in cls.sections.items():
             if key in values:
-                values[key] = _section(section, values[key] or {}, key)
-        values["adaptation"] = _section(AdapterStage, shared, "adaptation")
-        values["adapters"] = {
-            name: _section(AdapterStage, {**shared, **(own or {})}, f"adapters.{name}")
-            for name, own in dict(values.get("adapters") or {}).items()
-        }
-        return _section(cls, values, "")
+                values[key] = section(kind, values[key] or {}, key)
+        return values
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they travel in checkpoints and cards."""
         return asdict(self)
 
+    def shareable(self) -> dict[str, Any]:
+        """Plain values as JSON has them, without where on somebody's disk photographs lay."""
+        import json
 
-def _section(kind: type[Section], values: Mapping[str, Any], where: str) -> Section:
+        values = json.loads(json.dumps(self.as_dict()))
+        values["photographs"]["folders"] = [Path(folder).name for folder in values["photographs"]["folders"]]
+        return values
+
+
+def read_mapping(path: Path | str) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        RecipeError: the file is missing, or holds something else.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not a YAML file: {error}") from None
+    if not isinstance(found, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values, found {type(found).__name__}")
+    return found
+
+
+def section(kind: type[Section], values: Mapping[str, Any], where: str) -> Section:
+    """An object of a dataclass from plain values; `where` names the section in complaints.
+
+    Raises:
+        RecipeError: unknown, missing or impossible keys.
+    """
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{where} is a mapping of keys to values, found {values!r}")
     known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
     prefix = f"{where}." if where else ""
     for key in values:

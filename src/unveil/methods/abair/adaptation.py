@@ -19,7 +19,7 @@ class Adaptation(Phase):
 
     Args:
         network: the frozen base.
-        degradation: identifier in the table of degradations.
+        degradation: identifier in the table of degradations; one that is not there learns from pairs alone.
         adapter: its fresh or earlier factors.
         clean_share: share of samples that are left clean, so that the adapter does no harm where there is nothing to
             undo (ours).
@@ -42,7 +42,7 @@ class Adaptation(Phase):
         self.degradation = degradation
         self.adapter = adapter
         self.clean_share = clean_share
-        self.severities = severities or DEGRADATIONS[degradation].typical
+        self.severities = severities or (DEGRADATIONS[degradation].typical if degradation in DEGRADATIONS else (0, 1))
 
     def trainable(self) -> Iterable[nn.Parameter]:
         return self.adapter.parameters()
@@ -52,13 +52,22 @@ class Adaptation(Phase):
         weights = self.adapter.merged(dict(self.network.named_parameters()))
         return torch.func.functional_call(self.network, weights, (image,))
 
-    def training_step(self, batch: Tensor, _: int) -> Tensor:
-        clean = to_unit(batch)
+    def training_step(self, batch: Any, _: int) -> Tensor:
+        """Clean crops are degraded here; of pairs, degraded and clean come in one batch."""
+        if isinstance(batch, Tensor):
+            clean = to_unit(batch)
+            degraded = self._degraded(clean)
+        else:
+            degraded, clean = to_unit(batch[0]), to_unit(batch[1])
+            spared = torch.rand(len(clean), generator=self.draw()) < self.clean_share
+            degraded = torch.where(spared.to(clean.device)[:, None, None, None], clean, degraded)
+        loss = F.l1_loss(self.restore(degraded.contiguous(memory_format=torch.channels_last)).float(), clean)
+        self.log("l1", loss, prog_bar=True)
+        return loss
+
+    def _degraded(self, clean: Tensor) -> Tensor:
         generator = self.draw()
         low, high = self.severities
         severity = low + (high - low) * torch.rand(len(clean), generator=generator)
         severity = severity * (torch.rand(len(clean), generator=generator) >= self.clean_share)
-        degraded = quantise(DEGRADATIONS[self.degradation](clean, severity.to(clean.device), generator))
-        loss = F.l1_loss(self.restore(degraded.contiguous(memory_format=torch.channels_last)).float(), clean)
-        self.log("l1", loss, prog_bar=True)
-        return loss
+        return quantise(DEGRADATIONS[self.degradation](clean, severity.to(clean.device), generator))

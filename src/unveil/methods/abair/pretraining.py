@@ -28,28 +28,26 @@ class SegmentationHead(nn.Conv2d):
         return F.cross_entropy(self(features).float(), labels[:, ::stride, ::stride])
 
 
-class Pretraining(Phase):
-    """Phase I: L1 to the clean picture plus `head_weight` times the head's cross entropy.
+class BaseTraining(Phase):
+    """Trains the base: L1 to the clean picture plus `head_weight` times the head's cross entropy.
 
     Args:
         network: the base, any network of `unveil.networks`.
-        cutmix: makes degraded pictures and their maps from clean ones.
+        classes: what the head tells apart.
         head_weight: lambda of the loss; 0 trains without the head (a row of the paper's ablation).
         optimisation: arguments of `Phase`.
     """
 
-    def __init__(
-        self, network: nn.Module, cutmix: DegradationCutMix, *, head_weight: float = 0.01, **optimisation: Any
-    ) -> None:
+    def __init__(self, network: nn.Module, *, classes: int, head_weight: float = 0.01, **optimisation: Any) -> None:
         super().__init__(**optimisation)
         self.network = network
-        self.cutmix = cutmix
         self.head_weight = head_weight
-        self.head = SegmentationHead(cast("Network", network).features, len(cutmix.classes))
+        self.head = SegmentationHead(cast("Network", network).features, classes)
+        # Without its loss the head learns nothing, and several processes would wait for its gradients.
+        self.head.requires_grad_(head_weight > 0)
 
-    def training_step(self, batch: Tensor, _: int) -> Tensor:
-        clean = to_unit(batch)
-        degraded, labels = self.cutmix(clean, self.draw())
+    def loss(self, degraded: Tensor, clean: Tensor, labels: Tensor) -> Tensor:
+        """The loss of pictures `B 3 H W` whose pixels have the classes `labels`, `B H W`."""
         network = cast("Network", self.network)
         features = network.encode(degraded)
         restoration = F.l1_loss(network.decode(features, degraded).float(), clean)
@@ -59,3 +57,28 @@ class Pretraining(Phase):
         segmentation = self.head.loss(features, labels)
         self.log("cross_entropy", segmentation, prog_bar=True)
         return restoration + self.head_weight * segmentation
+
+
+class Pretraining(BaseTraining):
+    """Phase I: `cutmix` makes degraded pictures and their maps from clean ones."""
+
+    def __init__(self, network: nn.Module, cutmix: DegradationCutMix, **settings: Any) -> None:
+        super().__init__(network, classes=len(cutmix.classes), **settings)
+        self.cutmix = cutmix
+
+    def training_step(self, batch: Tensor, _: int) -> Tensor:
+        clean = to_unit(batch)
+        degraded, labels = self.cutmix(clean, self.draw())
+        return self.loss(degraded, clean, labels)
+
+
+class PairPretraining(BaseTraining):
+    """Phase I on ready pairs, each of one degradation alone: no CutMix, the head sees one class a picture.
+
+    A batch is (degraded, clean, labels): `B 3 P P` uint8 twice, and `B` int64.
+    """
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        degraded, clean, labels = batch
+        degraded, clean = to_unit(degraded), to_unit(clean)
+        return self.loss(degraded, clean, labels[:, None, None].expand(-1, *clean.shape[2:]))

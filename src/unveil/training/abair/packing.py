@@ -1,0 +1,140 @@
+"""A finished run of ABAIR as a model file: base, adapters, estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+
+import unveil
+from unveil import graphs, models, networks
+from unveil.degradations import DEGRADATIONS
+from unveil.errors import RecipeError
+from unveil.methods.abair.estimator import Estimator
+from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
+from unveil.packing import arrays, measured_halo, to_array, trace_roles
+from unveil.training.abair.chain import fresh_adapter
+from unveil.training.abair.recipe import AbairRecipe
+from unveil.training.chain import record
+from unveil.training.fitting import part
+
+if TYPE_CHECKING:
+    from unveil.training.abair.chain import AbairChain
+
+
+def model(chain: AbairChain) -> Model:
+    """What a run has finished, as a model: at least the base.
+
+    Raises:
+        RecipeError: there is no finished Phase I, or parts of different runs lie together.
+    """
+    path, recipe = chain.folder, chain.recipe
+    network = chain.trained()
+    weights, traced = trace_roles(network, half=True)
+    checksum = models.base_checksum(weights["restore"])
+    adapters = _adapters(path, recipe, network, weights["restore"])
+    estimator = None
+    if (path / "estimation" / "calibration.pt").exists():
+        estimator, weights["estimate"], traced["estimate"] = _estimator(path)
+    card = Card(
+        name=recipe.name,
+        network={"name": recipe.network["name"], "config": {k: v for k, v in recipe.network.items() if k != "name"}},
+        size_multiple=network.size_multiple,
+        stride=network.size_multiple,
+        halo=measured_halo(network),
+        base_checksum=checksum,
+        degradations={degradation: printed(degradation) for degradation in adapters},
+        adapters={
+            degradation: AdapterCard(
+                rank=adapter.rank,
+                alpha=adapter.alpha,
+                mode=adapter.mode,
+                base_checksum=checksum,
+                training_data=recipe.card.training_data,
+            )
+            for degradation, adapter in adapters.items()
+        },
+        estimator=estimator,
+        blend="sw" if estimator else "none",
+        codes=("code",) if network.code else (),
+        summary=recipe.card.summary,
+        licence=recipe.card.licence,
+        training_data=recipe.card.training_data,
+        code_version=unveil.__version__,
+        recipe=recipe.shareable(),
+    )
+    return Model(path=None, card=card, weights=weights, adapters=adapters, graphs=traced, tables={})
+
+
+def printed(degradation: str) -> str:
+    """The name of a degradation for people; what has no generator is called as its adapter is."""
+    return DEGRADATIONS[degradation].printed if degradation in DEGRADATIONS else degradation
+
+
+def _adapters(
+    folder: Path, recipe: AbairRecipe, network: networks.Network, restoring: Mapping[str, NDArray[Any]]
+) -> dict[str, Adapter]:
+    """The finished adapters of a run, in the order of the recipe, each in the form it was trained in.
+
+    What they change of weights that the network never uses is left out.
+    """
+    found: dict[str, Adapter] = {}
+    checksum = models.base_checksum(restoring)
+    base = network.state_dict()
+    for degradation in recipe.adapters:
+        path = folder / "adapters" / degradation / "final.ckpt"
+        if not path.exists():
+            continue
+        if any(not torch.equal(base[name], value) for name, value in part(path, "network.").items()):
+            raise RecipeError(
+                f"{path} was trained on another base than {folder / 'pretraining'}; remove it and train it again"
+            )
+        factors = fresh_adapter(network, AbairRecipe.from_dict(record(path)["recipe"]).adapters[degradation])
+        factors.load_state_dict(part(path, "adapter."))
+        groups = {name: group for name, group in factors.named_factors().items() if not name.startswith(network.idle())}
+        if foreign := sorted(set(groups) - set(restoring)):
+            raise RecipeError(
+                f"{path} changes {foreign[0]}, which gives the code of the whole picture; a model file blends adapters "
+                "into the restoring part alone. Train adapters on a network without a code."
+            )
+        found[degradation] = Adapter(
+            degradation=degradation,
+            rank=factors.rank,
+            alpha=factors.alpha,
+            mode=factors.mode,
+            base_checksum=checksum,
+            factors={
+                name: {factor: to_array(value, half=True) for factor, value in group.items()}
+                for name, group in groups.items()
+            },
+        )
+    return found
+
+
+def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
+    """The estimator of a run, with the classes that it was trained on."""
+    path = folder / "estimation" / "final.ckpt"
+    recipe = AbairRecipe.from_dict(record(path)["recipe"])
+    stage, classes = recipe.estimation, recipe.classes
+    config: dict[str, Any] = {"classes": len(classes), "tones": stage.tones}
+    estimator = Estimator(**config)
+    estimator.load_state_dict(part(path, "estimator."))
+    calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
+    # The card knows a temperature alone; a bias of the classes is as well one of the last layer.
+    with torch.no_grad():
+        estimator.head.bias += calibration["temperature"] * torch.tensor(calibration["bias"])
+    card = EstimatorCard(
+        name="abair",
+        config=config,
+        classes=classes,
+        side=stage.side,
+        crops=stage.crops,
+        global_weight=stage.global_weight,
+        temperature=float(calibration["temperature"]) * stage.sharpening,
+        clean_threshold=stage.clean_threshold,
+    )
+    graph = graphs.estimating(estimator, stage.side)
+    return card, arrays(estimator, graph.weights), graph.data

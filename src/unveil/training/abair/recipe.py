@@ -1,0 +1,137 @@
+"""Recipes of ABAIR: base, adapters, estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from unveil.errors import RecipeError
+from unveil.models.card import CLEAN
+from unveil.training.recipe import CardSection, PhotographsSection, Recipe, Stage, section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainingStage(Stage):
+    """Phase I. `degradations`: relative frequencies in CutMix, with `clean` for regions left alone.
+
+    `pairs`: degradation -> folders `degraded` and `clean`, to train on ready pairs, without CutMix (a row of the
+    paper's ablation: the restoration sets instead of on-the-fly synthesis).
+    """
+
+    degradations: Mapping[str, float] = field(default_factory=dict[str, float])
+    regions: tuple[float, ...] = (0.3, 0.5, 0.2)
+    head_weight: float = 0.01
+    pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+
+    def __post_init__(self) -> None:
+        super(PretrainingStage, self).__post_init__()
+        if bool(self.degradations) == bool(self.pairs):
+            raise RecipeError("pretraining needs either degradations, made on the fly, or pairs of folders")
+        _check_pairs("pretraining.pairs", self.pairs.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterStage(Stage):
+    """Phase II for one degradation: made by its generator, or `pairs`, the folders `degraded` and `clean`."""
+
+    rank: int = 4
+    alpha: float | None = None
+    mode: str = "compact"
+    vectors: bool = False
+    clean_share: float = 0.05
+    severities: tuple[float, float] | None = None
+    pairs: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        super(AdapterStage, self).__post_init__()
+        _check_pairs("adapters.pairs", [self.pairs] if self.pairs else [])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimationStage(Stage):
+    """Phase III. `patch` is the side of a view in training, `side` of one in use; `batch` counts pictures."""
+
+    side: int = 224
+
+    tones: int = 12
+    composed: float = 0.2
+    cut: float = 0.05
+    clean_weight: float = 4.0
+    training_crops: int = 2
+    start: str = ""
+    """A model file whose estimator, of the same classes, training begins with; fresh weights otherwise."""
+    onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    crops: int = 4
+    global_weight: float = 1.0
+    clean_threshold: float = 0.5
+    sharpening: float = 1.0
+    """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
+    held_out: int = 0
+    """Every so manieth photograph is kept from the estimator's training, for its calibration; 0 keeps none."""
+    calibration: int = 300
+    """Pictures that the temperature is fitted on after training."""
+
+    def __post_init__(self) -> None:
+        super(EstimationStage, self).__post_init__()
+        for name, onset in self.onsets.items():
+            if len(onset) != 2 or not 0 <= onset[0] <= onset[1] <= 1:
+                raise RecipeError(f"estimation.onsets.{name} must be two ascending severities in 0..1, got {onset}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbairRecipe(Recipe):
+    """A whole chain: base, adapters, estimator.
+
+    `adaptation` holds the defaults of all adapters, `adapters` one entry a degradation with what differs.
+    """
+
+    sections: ClassVar[Mapping[str, type[Any]]] = {
+        "pretraining": PretrainingStage,
+        "estimation": EstimationStage,
+        "photographs": PhotographsSection,
+        "card": CardSection,
+    }
+
+    pretraining: PretrainingStage
+    adaptation: AdapterStage
+    adapters: Mapping[str, AdapterStage]
+    estimation: EstimationStage
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the estimator tells apart: one entry an adapter, `clean` last."""
+        return (*self.adapters, CLEAN)
+
+    @classmethod
+    def prepared(cls, found: Mapping[str, Any]) -> dict[str, Any]:
+        values = super(AbairRecipe, cls).prepared(found)
+        shared = dict(values.get("adaptation") or {})
+        values["adaptation"] = section(AdapterStage, shared, "adaptation")
+        values["adapters"] = {
+            name: section(AdapterStage, {**shared, **(own or {})}, f"adapters.{name}")
+            for name, own in dict(values.get("adapters") or {}).items()
+        }
+        return values
+
+    def shareable(self) -> dict[str, Any]:
+        values = super(AbairRecipe, self).shareable()
+        values["estimation"]["start"] = Path(values["estimation"]["start"]).name
+        for stage in (values["adaptation"], *values["adapters"].values()):
+            stage["pairs"] = _names(stage["pairs"])
+        pairs = values["pretraining"]["pairs"]
+        values["pretraining"]["pairs"] = {name: _names(folders) for name, folders in pairs.items()}
+        return values
+
+
+def _check_pairs(where: str, folders: Iterable[Mapping[str, str]]) -> None:
+    for entry in folders:
+        if set(entry) != {"degraded", "clean"}:
+            raise RecipeError(
+                f"{where}: a pair of folders reads {{degraded: FOLDER, clean: FOLDER}}, found {dict(entry)}"
+            )
+
+
+def _names(folders: Mapping[str, str]) -> dict[str, str]:
+    return {key: Path(folder).name for key, folder in folders.items()}

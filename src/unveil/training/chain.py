@@ -1,0 +1,149 @@
+"""What the chains of all methods share: a folder, its phases, photographs, and the network that a recipe asks for."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+import unveil
+from unveil import models, networks
+from unveil.data import Photographs
+from unveil.errors import RecipeError
+from unveil.methods.phase import Phase
+from unveil.training.fitting import Batches, Machine, fit
+from unveil.training.recipe import Recipe, Stage
+
+if TYPE_CHECKING:
+    from unveil.evaluation.damage import Pixels
+    from unveil.evaluation.subjects import Subject
+
+R = TypeVar("R", bound=Recipe)
+
+EXPORT = "export"
+
+
+class Chain(ABC, Generic[R]):
+    """The phases of one recipe in the folder of its run.
+
+    Args:
+        recipe: of the method that the subclass runs.
+        folder: of the run; or one checkpoint of it, and then `trained` and `model` know that alone.
+        machine: what to run on.
+    """
+
+    def __init__(self, recipe: R, folder: Path, machine: Machine | None = None) -> None:
+        self.recipe, self.folder, self.machine = recipe, folder, machine or Machine()
+        self._photographs: dict[int, Photographs] = {}
+
+    @abstractmethod
+    def phases(self) -> tuple[str, ...]:
+        """All phases in running order, without `export`; `adapt:noise` is one of the group `adapt`."""
+
+    @abstractmethod
+    def do(self, phase: str) -> None:
+        """Run one phase, or go on with it; one that is done is not run again."""
+
+    @abstractmethod
+    def model(self) -> models.Model:
+        """What the run has finished, as a model.
+
+        Raises:
+            RecipeError: too little is finished.
+        """
+
+    @abstractmethod
+    def trained(self) -> networks.Network:
+        """The network with the weights that the run has given it, in evaluation mode.
+
+        Raises:
+            RecipeError: it is not trained yet.
+        """
+
+    def subjects(self) -> list[Subject]:
+        """The ways to restore with what the run has finished, to be measured in PyTorch.
+
+        A study compares them.
+        """
+        raise RecipeError(f"runs of the method {self.recipe.method} can only be measured as model files")
+
+    def choose(self, wanted: Sequence[str]) -> list[str]:
+        """Phases in the order asked for, groups spelled out; `all` are all of them and `export`.
+
+        Raises:
+            RecipeError: no phase is called so.
+        """
+        every = [*self.phases(), EXPORT]
+        if "all" in wanted:
+            return every
+        chosen: list[str] = []
+        for name in wanted:
+            meant = [phase for phase in every if phase == name or phase.startswith(f"{name}:")]
+            if not meant:
+                raise RecipeError(f"unknown phase {name!r}; known: all, {', '.join(every)}")
+            chosen += meant
+        return chosen
+
+    def run(self, wanted: Sequence[str]) -> None:
+        """Run phases, and write the model file where `export` is among them."""
+        for phase in self.choose(wanted):
+            if phase != EXPORT:
+                self.do(phase)
+            elif not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+                models.write(self.model(), self.folder / "model.safetensors")
+
+    def fit(self, phase: Phase, stage: Stage, batches: Batches, where: Path) -> None:
+        """Train one phase in its folder; its checkpoints tell recipe, version and data."""
+        phase.record = {
+            "recipe": json.loads(json.dumps(self.recipe.as_dict())),
+            "version": unveil.__version__,
+            "data": batches.digest(),
+            "phase": where.name,
+        }
+        fit(phase, stage, batches, where, precision=self.recipe.precision, machine=self.machine)
+
+    def network(self) -> nn.Module:
+        """A fresh network, as the recipe says.
+
+        Raises:
+            RecipeError: no network is called so, or it does not take these sizes.
+        """
+        config = dict(self.recipe.network)
+        try:
+            network = networks.build(config.pop("name", ""), **config)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"network: {error}") from None
+        return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def photographs(self, shortest: int) -> Photographs:
+        """The recipe's photographs whose shorter side is long enough; read once."""
+        section = self.recipe.photographs
+        if shortest not in self._photographs:
+            self._photographs[shortest] = Photographs(section.folders, shortest=shortest, memory=section.memory)
+        return self._photographs[shortest]
+
+
+def restored(network: nn.Module, picture: Pixels, *, weights: Mapping[str, torch.Tensor] | None = None) -> Pixels:
+    """A picture `H W 3`, 0..1, through a network in one piece; with other weights than its own where they are given."""
+    image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        result = torch.func.functional_call(network, dict(weights or {}), (image,))
+    return np.ascontiguousarray(result[0].permute(1, 2, 0).clamp(0, 1).float().numpy())
+
+
+def record(path: Path) -> dict[str, Any]:
+    """What a checkpoint tells about itself, read without executing anything.
+
+    Raises:
+        RecipeError: it is none of ours.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["unveil"]
+    except Exception as error:
+        raise RecipeError(f"{path} is not a checkpoint written by unveil train ({error})") from None

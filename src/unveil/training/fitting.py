@@ -1,0 +1,159 @@
+"""One phase of training under Lightning: batches shared out, checkpoints kept, a stop that loses nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader, Dataset
+
+from unveil.errors import RecipeError
+from unveil.methods.phase import Phase
+from unveil.training.interruption import Interruption
+from unveil.training.recipe import Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a run is given to run on. None of it changes what is trained, but for rounding.
+
+    Attributes:
+        devices: processes on this machine, each with a GPU where there are some.
+        nodes: machines; `torchrun` or Slurm starts the processes.
+        strategy: Lightning's name: `auto`, `ddp`, `fsdp`.
+        compile: compile the network before training (`torch.compile`).
+        every: steps between checkpoints.
+    """
+
+    devices: int | None = None
+    nodes: int = 1
+    strategy: str = "auto"
+    compile: bool = False
+    every: int = 500
+
+    def arguments(self) -> dict[str, Any]:
+        """What `lightning.Trainer` must know."""
+        # torchrun tells each process how many siblings it has on its machine.
+        devices = self.devices or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        nodes = self.nodes
+        if "LOCAL_WORLD_SIZE" in os.environ:
+            nodes = int(os.environ["WORLD_SIZE"]) // devices
+        several = devices * nodes > 1
+        strategy = "ddp" if several and self.strategy == "auto" else self.strategy
+        return {"devices": devices, "num_nodes": nodes, "strategy": strategy, "use_distributed_sampler": False}
+
+
+class Batches(Protocol):
+    """Gives the samples of one part of one step, whoever asks."""
+
+    def __call__(self, step: int, part: int) -> Any: ...
+
+    def digest(self) -> str:
+        """`sha256:` of the data, so that a run resumed on other data can be told."""
+        ...
+
+
+class _Share(Dataset[Any]):
+    """The parts of every step that fall to one of `world` processes, counted from the first step that is to be done."""
+
+    def __init__(self, batches: Batches, stage: Stage, *, start: int, rank: int, world: int) -> None:
+        self.batches, self.stage, self.start, self.rank, self.world = batches, stage, start, rank, world
+        self.own = stage.parts // world
+
+    def __len__(self) -> int:
+        # The loop counts batches from the start of the whole run, also in a resumed one, and stops at the last step.
+        return self.stage.iterations * self.own
+
+    def __getitem__(self, item: int) -> Any:
+        step, mine = divmod(item, self.own)
+        return self.batches(self.start + step, mine * self.world + self.rank)
+
+
+class _Data(lightning.LightningDataModule):
+    """Asks for the share of a process once Lightning knows which one it is."""
+
+    def __init__(self, batches: Batches, stage: Stage, *, start: int) -> None:
+        super().__init__()
+        self.batches, self.stage, self.start = batches, stage, start
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        share = _Share(
+            self.batches, self.stage, start=self.start, rank=self.trainer.global_rank, world=self.trainer.world_size
+        )
+        # On a GPU the crops are cut while it computes; on a CPU workers would only take cores from the training.
+        return DataLoader(share, batch_size=None, shuffle=False, num_workers=4 if torch.cuda.is_available() else 0)
+
+
+def fit(
+    phase: Phase, stage: Stage, batches: Batches, where: Path, *, precision: str, machine: Machine | None = None
+) -> None:
+    """Train a phase to its last step, from `last.ckpt` in its folder where there is one, and write `final.ckpt`.
+
+    Args:
+        phase: what is trained; its `record` travels in every checkpoint.
+        stage: how long and on how much.
+        batches: called with (step, part).
+        where: folder of the phase: checkpoints, metrics.csv, TensorBoard events.
+        precision: Lightning's word, `bf16-mixed` say.
+        machine: what to run on; one process by default.
+
+    Raises:
+        RecipeError: the number of processes does not divide the parts of a batch.
+        KeyboardInterrupt: it was stopped; the checkpoint is written and the same call goes on.
+    """
+    arguments = (machine or Machine()).arguments()
+    processes = arguments["devices"] * arguments["num_nodes"]
+    if stage.parts % processes:
+        raise RecipeError(
+            f"{where.name}: {processes} processes cannot share out {stage.parts} parts of a batch; "
+            f"set parts to a multiple of {processes} (it changes what is drawn, so keep it when you resume)"
+        )
+    last = where / "last.ckpt"
+    start = int(torch.load(last, weights_only=True, mmap=True)["global_step"]) if last.exists() else 0
+    if machine and machine.compile:
+        phase.compile_network()
+    keep: list[Callback] = [
+        ModelCheckpoint(
+            where,
+            filename="last",
+            every_n_train_steps=machine.every if machine else Machine().every,
+            enable_version_counter=False,
+        ),
+        TQDMProgressBar(refresh_rate=20),
+        Interruption(),
+    ]
+    trainer = lightning.Trainer(
+        max_steps=stage.iterations,
+        max_epochs=-1,
+        accumulate_grad_batches=stage.parts // processes,
+        precision=precision,  # type: ignore[arg-type]
+        gradient_clip_val=stage.clip or None,
+        callbacks=keep,
+        logger=[CSVLogger(where, name="", version=""), TensorBoardLogger(where, name="", version="")],
+        log_every_n_steps=50,
+        enable_model_summary=False,
+        default_root_dir=where,
+        **arguments,
+    )
+    data = _Data(batches, stage, start=start)
+    trainer.fit(phase, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    if trainer.global_step < stage.iterations:
+        trainer.save_checkpoint(last)
+        raise KeyboardInterrupt(f"stopped at step {trainer.global_step} of {stage.iterations}; run again to go on")
+    trainer.save_checkpoint(where / "final.ckpt", weights_only=True)
+    trainer.strategy.barrier()
+    if trainer.is_global_zero:
+        last.unlink(missing_ok=True)
+
+
+def part(path: Path, prefix: str) -> dict[str, Any]:
+    """The weights below one prefix of a checkpoint, read without executing anything."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,8 @@ from unveil.server.settings import FORM_ROOM, Settings
 NAME = re.compile(r"[A-Za-z0-9-]{16,64}")
 # A browser shows an answer only after it has sent everything, so what is refused is read first and thrown away.
 DISCARD_SECONDS = 5.0
+# Who sends or reads fewer bytes a second than this, after so many seconds of grace, does nothing but hold a place.
+GRACE, SLOWEST = 10.0, 20_000
 
 
 class Admission:
@@ -59,9 +62,9 @@ class Admission:
             place.leave()
 
     def _hurried(self, receive: Receive) -> Receive:
-        """Receive that gives up when the body is longer than allowed or takes too long."""
-        deadline = time.monotonic() + self._settings.timeout
+        """Receive that gives up when the body is longer than allowed, takes too long or comes too slowly."""
         seen = 0
+        patience = self._patience()
         complete = False
 
         async def receive_hurried() -> Message:
@@ -69,11 +72,10 @@ class Admission:
             if complete:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.001))
+                message = await asyncio.wait_for(receive(), patience(seen))
             except TimeoutError:
-                raise Problem(
-                    408, "upload_too_slow", f"The upload took longer than {self._settings.timeout:g} seconds."
-                ) from None
+                said = f"The upload took longer than {self._settings.timeout:g} seconds, or came too slowly."
+                raise Problem(408, "upload_too_slow", said) from None
             seen += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if seen > self._settings.max_upload + FORM_ROOM:
@@ -83,15 +85,26 @@ class Admission:
         return receive_hurried
 
     def _watched(self, send: Send) -> Send:
-        """Send that does not wait forever for a caller who does not read."""
-        first: float | None = None
+        """Send that does not wait forever for a caller who does not read, or hardly."""
+        patience: Callable[[int], float] | None = None
+        sent = 0
 
         async def send_watched(message: Message) -> None:
-            nonlocal first
-            first = first or time.monotonic()
-            await asyncio.wait_for(send(message), max(first + self._settings.timeout - time.monotonic(), 0.001))
+            nonlocal patience, sent
+            patience = patience or self._patience()
+            await asyncio.wait_for(send(message), patience(sent))
+            sent += len(message.get("body", b""))
 
         return send_watched
+
+    def _patience(self) -> Callable[[int], float]:
+        """How many seconds a caller still has who got so many bytes across since this was called."""
+        began, limit = time.monotonic(), self._settings.timeout
+
+        def left(count: int) -> float:
+            return max(began + min(limit, GRACE + count / SLOWEST) - time.monotonic(), 0.001)
+
+        return left
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         if "100-continue" not in Headers(scope=scope).get("expect", "").lower():

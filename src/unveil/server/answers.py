@@ -49,7 +49,7 @@ class ModelsAnswer(BaseModel):
 class HealthAnswer(BaseModel):
     """Whether the server takes pictures, and how large."""
 
-    status: str = Field(description="`ready`, or `stopping`.")
+    status: str = Field(description="`ready`, `stopping`, or `stuck` in a picture for twice the time limit.")
     version: str
     places: int
     places_taken: int

@@ -124,8 +124,11 @@ def _add_facts(app: FastAPI, restorer: Restorer, settings: Settings, line: Line,
 
     @app.get("/health", summary="Whether pictures are taken", responses=described(403))
     async def health() -> JSONResponse:
+        # Native code cannot be stopped. What hangs in it is for whoever watches over the process to end.
+        stuck = line.overdue > settings.timeout
+        status = "stopping" if line.is_closed else "stuck" if stuck else "ready"
         answer = HealthAnswer(
-            status="stopping" if line.is_closed else "ready",
+            status=status,
             version=__version__,
             places=line.capacity,
             places_taken=line.taken,
@@ -133,7 +136,7 @@ def _add_facts(app: FastAPI, restorer: Restorer, settings: Settings, line: Line,
             pixel_limit=settings.pixel_limit,
             needs_token=settings.token is not None,
         )
-        return JSONResponse(answer.model_dump(), 503 if line.is_closed else 200)
+        return JSONResponse(answer.model_dump(), 200 if status == "ready" else 503)
 
     @app.get("/metrics", summary="Counters for Prometheus", response_class=Response, responses=described(401, 403))
     async def metrics() -> Response:

@@ -49,6 +49,9 @@ async def read_form(request: Request) -> Form:
     except (MultiPartException, HTTPException) as error:
         said = getattr(error, "message", None) or getattr(error, "detail", "")
         raise Problem(422, "bad_form", f"The form cannot be read: {said}") from error
+    except UnicodeError as error:
+        # The caller chooses the character set, and some of those that Python knows decode nothing.
+        raise Problem(422, "bad_form", "The form cannot be read: its character set does not fit it.") from error
     data: bytes | None = None
     name, fields = "", dict[str, str]()
     for key, value in items:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -71,6 +73,7 @@ class Job:
     task: Callable[[Tick], Any] | None
     outcome: Future[Any] = field(default_factory=Future[Any])
     dropped: threading.Event = field(default_factory=threading.Event)
+    dropped_at: float = 0.0
 
     def tick(self, done: int, total: int) -> None:
         if self.dropped.is_set():
@@ -138,6 +141,7 @@ class Line:
 
     def drop(self, job: Job) -> None:
         """Nobody waits for this job any more: forget it, or ask the worker to stop."""
+        job.dropped_at = time.monotonic()
         job.dropped.set()
         with self._changed:
             if job in self._jobs:
@@ -160,6 +164,13 @@ class Line:
     def is_working(self) -> bool:
         with self._changed:
             return self._working is not None
+
+    @property
+    def overdue(self) -> float:
+        """Seconds for which the worker has been busy with a job that nobody waits for any more."""
+        with self._changed:
+            job = self._working
+            return time.monotonic() - job.dropped_at if job is not None and job.dropped.is_set() else 0.0
 
     @property
     def is_closed(self) -> bool:
@@ -205,6 +216,20 @@ class Line:
             try:
                 result = task(job.tick)
             except BaseException as error:
+                _let_go(error)
                 job.outcome.set_exception(error)
             else:
                 job.outcome.set_result(result)
+
+
+def _let_go(error: BaseException) -> None:
+    """Forget the variables of the frames that an error came through.
+
+    They hold the picture, and an error that refers to itself lives until the next collection of garbage.
+    """
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        traceback.clear_frames(following.__traceback__)
+        following = following.__cause__ or following.__context__

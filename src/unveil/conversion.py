@@ -18,9 +18,9 @@ from torch import nn
 
 import unveil
 from unveil import graphs, models, networks
-from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidModel, InvalidRequest, ModelNotFound, UnknownNetwork
-from unveil.methods.mioir.tasks import TASKS
+from unveil.methods.mioir.prompts import read_prompts
+from unveil.methods.mioir.tasks import TASKS, printed
 from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import KEY, PROMPTS
 from unveil.networks import NETWORKS, Recognition
@@ -197,14 +197,6 @@ ADVICE = {
 }
 
 
-def printed(degradation: str) -> str:
-    """The printed name of a degradation, which the table has for all but `lowres`."""
-    return DEGRADATIONS[degradation].printed if degradation in DEGRADATIONS else PRINTED[degradation]
-
-
-PRINTED = {"lowres": "low resolution"}
-
-
 def _what(found: Recognition) -> str:
     return f"{found.name} ({NETWORKS[found.name].purpose})"
 
@@ -215,21 +207,7 @@ def _read_prompts(path: Path, prompts: Path | None) -> NDArray[np.float32]:
             f"{path}: an explicit-prompt network needs the table of prompts that it was trained with, which is not in "
             "its weights. Give it with --prompts: the authors' table is data/type7.npy of their repository."
         )
-    if not prompts.is_file():
-        raise ModelNotFound(f"{prompts}: no such file.")
-    try:
-        table = np.load(prompts, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InvalidModel(f"{prompts}: no .npy file, or cut short ({error}).") from error
-    if not isinstance(table, np.ndarray) or table.ndim != 3 or len(table) != len(TASKS) or table.dtype.kind != "f":
-        found = f"{table.dtype} of shape {table.shape}" if isinstance(table, np.ndarray) else "several arrays"
-        raise InvalidModel(
-            f"{prompts}: holds {found}, expected floats of shape ({len(TASKS)}, side, side), the rows being "
-            f"{', '.join(TASKS)}."
-        )
-    if not np.isfinite(table).all():
-        raise InvalidModel(f"{prompts}: is not finite everywhere.")
-    return table.astype(np.float32)
+    return read_prompts(prompts).numpy()
 
 
 def _recognise_classifier(path: Path | None) -> Recognition | None:

@@ -79,7 +79,7 @@ class Jpeg(Degradation):
         if not self.aligned or (rows, columns) != (height, width):
             padded = _placed(pixels, drawn["corner"], rows, columns)
         if channels == 1:
-            decoded = _round_trip(padded - 128, luma) + 128
+            decoded = round_trip(padded - 128, luma) + 128
         else:
             decoded = _colour_round_trip(padded, luma, chroma, drawn["is_half"])
         decoded = decoded.round_().clamp_(0, 255).div_(255)
@@ -111,16 +111,16 @@ def _colour_round_trip(pixels: Tensor, luma: Tensor, chroma: Tensor, is_half: Te
     colour = planes[:, 1:].clamp_(-128, 127)
     # libjpeg rounds averages of four down and up by turns, column by column.
     turns = torch.tensor((0.25, 0.5), device=pixels.device).repeat(columns // 4)
-    half = _round_trip(functional.avg_pool2d(colour, 2).add_(turns).floor_(), chroma).round_().clamp_(-128, 127)
+    half = round_trip(functional.avg_pool2d(colour, 2).add_(turns).floor_(), chroma).round_().clamp_(-128, 127)
     # libjpeg's triangle filter is what bilinear interpolation by 2 is.
     half = functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
-    both = _round_trip(torch.cat((planes[:, :1] - 128, colour), 1), luma, chroma).round_().clamp_(-128, 127)
+    both = round_trip(torch.cat((planes[:, :1] - 128, colour), 1), luma, chroma).round_().clamp_(-128, 127)
     both[:, :1] += 128
     both[:, 1:] = torch.where(is_half[:, None, None, None], half.round_(), both[:, 1:])
     return (to_rgb @ both.view(batch, 3, -1)).view(batch, 3, rows, columns)
 
 
-def _round_trip(planes: Tensor, table: Tensor, further: Tensor | None = None) -> Tensor:
+def round_trip(planes: Tensor, table: Tensor, further: Tensor | None = None) -> Tensor:
     """Transform, quantise and transform back: B P H W, sides of whole blocks.
 
     `further` is the table of all planes after the first.

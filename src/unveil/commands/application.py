@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from unveil.commands import (
+    adapters,
     compare,
     convert,
     data,
@@ -135,6 +136,9 @@ for name, module in {
     app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=not bare)(module.command)
 data.app.command("check", cls=WithExamples, epilog=data.EXAMPLES, no_args_is_help=True)(data.command)
 app.add_typer(data.app, name="data")
+for name, (command, usage) in adapters.COMMANDS.items():
+    adapters.app.command(name, cls=WithExamples, epilog=usage, no_args_is_help=name != "list")(command)
+app.add_typer(adapters.app, name="adapters")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

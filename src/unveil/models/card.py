@@ -33,6 +33,7 @@ class AdapterCard:
     mode: str
     base_checksum: str
     training_data: str = ""
+    code_version: str = ""
 
     @classmethod
     def from_fields(cls, values: Fields) -> AdapterCard:
@@ -42,6 +43,7 @@ class AdapterCard:
             mode=values.text("mode"),
             base_checksum=values.text("base_checksum"),
             training_data=values.text("training_data"),
+            code_version=values.text("code_version") if "code_version" in values.values else "",
         )
 
 
@@ -110,6 +112,12 @@ class Card:
     recipe: dict[str, Any] = field(default_factory=dict[str, Any])
     metrics: tuple[dict[str, Any], ...] = ()
     format: int = FORMAT
+
+    @property
+    def undiagnosed(self) -> tuple[str, ...]:
+        """What the model can undo and its estimator does not know: adapters that were added later."""
+        known = self.estimator.classes if self.estimator else ()
+        return tuple(name for name in self.degradations if name not in known)
 
     def to_json(self) -> str:
         """The card as the JSON text that stands in the header of a model file."""

@@ -62,10 +62,7 @@ def describe(model: Model) -> Facts:
     """The facts of a model, counted from its arrays and read from its card."""
     card = model.card
     base = model.weights["restore"].values()
-    counts = {
-        name: sum(array.size for factors in adapter.factors.values() for array in factors.values())
-        for name, adapter in model.adapters.items()
-    }
+    counts = {name: adapter.parameters for name, adapter in model.adapters.items()}
     return Facts(
         name=card.name,
         summary=card.summary,

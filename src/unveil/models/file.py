@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ class Adapter:
     mode: str
     base_checksum: str
     factors: dict[str, dict[str, NDArray[Any]]] = field(repr=False)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has."""
+        return sum(array.size for factors in self.factors.values() for array in factors.values())
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Its arrays by the names that files give them."""
+        return {
+            f"adapters/{self.degradation}/{name}/{factor}": array
+            for name, factors in self.factors.items()
+            for factor, array in factors.items()
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,50 +118,72 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
         ModelError: the file cannot be written there.
     """
     check(model)
-    path = Path(path)
     tensors = {
         f"weights/{role}/{name}": array for role, named in model.weights.items() for name, array in named.items()
     }
-    for degradation, adapter in model.adapters.items():
-        for name, factors in adapter.factors.items():
-            tensors |= {f"adapters/{degradation}/{name}/{factor}": array for factor, array in factors.items()}
+    for adapter in model.adapters.values():
+        tensors |= adapter.tensors()
     tensors |= {f"graphs/{role}": np.frombuffer(graph, dtype=np.uint8) for role, graph in model.graphs.items()}
     tensors |= {f"tables/{name}": array for name, array in model.tables.items()}
+    return store(Path(path), tensors, {KEY: model.card.to_json()}, kind="model")
+
+
+def store(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], *, kind: str) -> Path:
+    """Write a safetensors file under a temporary name and rename it. Raises ModelError, which names the `kind`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
         # Not `save_file`: its files can be read by nobody but their owner.
         with temporary.open("xb") as stream:
-            stream.write(save(stored, metadata={KEY: model.card.to_json()}))
+            stream.write(save(stored, metadata=metadata))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: the model file cannot be written ({error}).") from error
+        raise ModelError(f"{path}: the {kind} file cannot be written ({error}).") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where a folder turned out to be a file there is nothing to remove, and the complaint above is the one to hear.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return path
 
 
 def _load(path: Path, *, arrays: bool) -> tuple[Card, dict[str, NDArray[Any]]]:
+    text, tensors = load(path, KEY, _advice, arrays=arrays)
+    try:
+        return Card.from_json(text), tensors
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def load(
+    path: Path, key: str, advice: Callable[[dict[str, str]], str], *, arrays: bool = True
+) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The text of one key of a safetensors file's metadata, and the arrays. `advice` says what else a file may be.
+
+    Raises:
+        ModelNotFound: no file lies at the path.
+        InvalidModel: it cannot be read, or does not have the key.
+    """
     if not path.is_file():
         raise ModelNotFound(f"{path}: no such file.")
     try:
         with safe_open(path, framework="numpy") as opened:
             metadata: dict[str, str] = opened.metadata() or {}
-            if KEY not in metadata:
-                raise InvalidModel(
-                    "a safetensors file, but without unveil's card; make a model file with `unveil export`."
-                )
-            card = Card.from_json(metadata[KEY])
-            return card, {name: opened.get_tensor(name) for name in opened.keys()} if arrays else {}  # noqa: SIM118
-    except ModelError as error:
-        raise type(error)(f"{path}: {error}") from error
+            if key not in metadata:
+                raise InvalidModel(f"{path}: {advice(metadata)}")
+            return metadata[key], {name: opened.get_tensor(name) for name in opened.keys()} if arrays else {}  # noqa: SIM118
     except OSError as error:
         raise InvalidModel(f"{path}: cannot be read ({error}).") from error
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
         raise InvalidModel(f"{path}: not a model file, or cut short ({error}); fetch it again.") from error
+
+
+def _advice(metadata: dict[str, str]) -> str:
+    if "unveil-adapter" in metadata:
+        return "an adapter, not a model; 'unveil adapters add MODEL ADAPTER' puts it into one."
+    return "a safetensors file, but without unveil's card; make a model file with `unveil export`."
 
 
 def _assemble(path: Path, card: Card, tensors: Mapping[str, NDArray[Any]]) -> Model:
@@ -209,6 +245,11 @@ def check(model: Model) -> None:
             f"has adapters {sorted(model.adapters)}; its card lists adapters {sorted(card.adapters)}, "
             f"prompts {sorted(card.prompts)} and degradations {sorted(card.degradations)}; they must be the same."
         )
+    if card.estimator and undone and not undone & set(card.estimator.classes):
+        raise InvalidModel(
+            f"its estimator tells {', '.join(card.estimator.classes)} apart, none of which the model can undo; that is "
+            f"{', '.join(sorted(undone))}."
+        )
     _check_prompts(model)
     for degradation, adapter in model.adapters.items():
         _check_adapter(degradation, adapter, card, model.weights["restore"])
@@ -256,6 +297,12 @@ def _check_adapter(degradation: str, adapter: Adapter, card: Card, base: Mapping
             check_factors(factors, tuple(base[name].shape), adapter.rank)
         except InvalidModel as error:
             raise InvalidModel(f"the adapter {degradation!r} at '{name}': {error}.") from error
+
+
+def check_arrays(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Check arrays by their full names. Raises InvalidModel for one of a wrong kind, or not finite everywhere."""
+    for full, array in tensors.items():
+        _check_array(full, array)
 
 
 def _check_array(full: str, array: NDArray[Any]) -> None:

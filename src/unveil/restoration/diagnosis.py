@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +45,21 @@ class Diagnosis:
         return f"Diagnosis({', '.join(f'{name} {value:.2f}' for name, value in self.ranked)})"
 
 
-def read_logits(logits: NDArray[Any], card: EstimatorCard, printed: Mapping[str, str]) -> Diagnosis:
+def read_logits(
+    logits: NDArray[Any], card: EstimatorCard, printed: Mapping[str, str], *, left_out: Collection[str] = ()
+) -> Diagnosis:
     """The diagnosis that logits of the views give.
 
-    `logits` is (crops + 1, classes), as `average` takes them; then softmax(mean / temperature) in float64.
+    `logits` is (crops + 1, classes), as `average` takes them; then softmax(mean / temperature) in float64, over all
+    classes but those `left_out`, as if the last layer had no rows for them.
     """
-    mean = average(logits, global_weight=card.global_weight) / card.temperature
+    kept = [name not in left_out for name in card.classes]
+    mean = average(logits, global_weight=card.global_weight)[kept] / card.temperature
     exponentials = np.exp(mean - mean.max())
     probabilities = exponentials / exponentials.sum()
-    names = {name: printed.get(name, name) for name in card.classes}
+    names = {name: printed.get(name, name) for name in card.classes if name not in left_out}
     return Diagnosis(
-        dict(zip(card.classes, map(float, probabilities), strict=True)), names, clean_threshold=card.clean_threshold
+        dict(zip(names, map(float, probabilities), strict=True)), names, clean_threshold=card.clean_threshold
     )
 
 

@@ -264,7 +264,10 @@ class Restorer:
             logits = mean_over_parts(pixels, lambda part: network(views=part)["logits"])
         if logits.shape != (card.crops + bool(card.side) or 1, len(card.classes)) or not np.isfinite(logits).all():
             raise EngineError(f"model '{self.name}', role 'estimate': gave no sound logits, but shape {logits.shape}.")
-        return diagnosis.read_logits(logits, card, {**self.card.degradations, CLEAN: CLEAN})
+        known = {**self.card.degradations, CLEAN: CLEAN}
+        # Of a model that undoes nothing by adapters or prompts, all classes are told for what they are worth.
+        removed = [name for name in card.classes if name not in known] if self.card.degradations else []
+        return diagnosis.read_logits(logits, card, known, left_out=removed)
 
     def _restore(
         self, canvas: Canvas, weights: dict[str, float], strength: float, progress: Progress | None

@@ -40,10 +40,10 @@ class Connection(H11Protocol):
     def is_busy(self) -> bool:
         """Whether a request is being received or answered."""
         # Before the first request there is no cycle, whatever the type says.
-        return bool(self.cycle) and not self.cycle.response_complete
+        return bool(self.cycle and not self.cycle.response_complete)
 
     def _make_room(self) -> None:
-        there = [other for other in self.connections if isinstance(other, Connection)]
+        there: list[Connection] = [other for other in self.connections if isinstance(other, Connection)]
         there = [other for other in there if not other.transport.is_closing()]
         if self.limit_concurrency is not None and len(there) >= self.limit_concurrency:
             idle = [other for other in there if not other.is_busy]

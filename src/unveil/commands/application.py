@@ -29,6 +29,7 @@ from unveil.commands import (
     report,
     restore,
     serve,
+    study,
     train,
 )
 from unveil.commands.batch import INTERRUPTED, TERMINATED, Terminated
@@ -129,6 +130,7 @@ for name, module in {
     "prepare": prepare,
     "evaluate": evaluate,
     "compare": compare,
+    "study": study,
     "doctor": doctor,
     "serve": serve,
 }.items():

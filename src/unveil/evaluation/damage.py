@@ -90,6 +90,18 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
+class Composed:
+    """Several damages, one after the other."""
+
+    parts: tuple[Damage, ...]
+
+    def __call__(self, picture: Pixels, random: np.random.Generator) -> Pixels:
+        for damage in self.parts:
+            picture = damage(picture, random)
+        return picture
+
+
+@dataclass(frozen=True, slots=True)
 class Unchanged:
     """The clean picture itself: what a model does to a picture that has nothing wrong with it."""
 

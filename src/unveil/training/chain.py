@@ -119,7 +119,11 @@ class Chain(ABC, Generic[R]):
             network = networks.build(config.pop("name", ""), **config)
         except (TypeError, ValueError) as error:
             raise RecipeError(f"network: {error}") from None
-        return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for weight in network.parameters():
+            # Prompts have five axes, for which the fast order is not defined.
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        return network
 
     def photographs(self, shortest: int) -> Photographs:
         """The recipe's photographs whose shorter side is long enough; read once."""

@@ -341,3 +341,21 @@ def test_a_result_in_the_way_is_noticed_before_the_work(unveil, monkeypatch):
 
 def test_every_engine_can_be_asked_for():
     assert {name.value for name in restore_command.EngineName} == {"auto", "onnx", "openvino", "torch"}
+
+
+def test_where_it_was_taken_can_be_left_out(unveil):
+    exif = Image.Exif()
+    exif[0x010F] = "Synthetic"
+    exif.get_ifd(0x8825)[1] = "N"
+    save("in/rough.jpg", exif=exif)
+    save("in/clean.jpg", smooth(), exif=exif)
+    assert unveil("restore", "in", "-o", "out").code == 0
+    # Other settings than before, so both are written anew.
+    assert unveil("restore", "in", "-o", "out", "--strip", "location").code == 0
+    for name in ("rough", "clean"):
+        with Image.open(f"out/{name}.jpg") as image:
+            assert image.getexif()[0x010F] == "Synthetic"
+            assert 0x8825 not in image.getexif()
+    assert unveil("restore", "in/clean.jpg", "-o", "bare.jpg", "--strip", "all").code == 0
+    with Image.open("bare.jpg") as image:
+        assert not image.getexif()

@@ -53,6 +53,20 @@ Blend = Annotated[
 ]
 """The option of the blending rule; `unveil.restoration.blending.RULES` says what each gives."""
 
+
+class Stripped(StrEnum):
+    """What is left out of a result's metadata."""
+
+    none = "none"
+    location = "location"
+    all = "all"
+
+
+Strip = Annotated[
+    Stripped,
+    typer.Option("--strip", help="Metadata to leave out: where it was taken, or all but the colour profile."),
+]
+
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),

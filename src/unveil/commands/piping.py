@@ -45,6 +45,7 @@ def restore(path: Path, output: str | None, restorer: Restorer, wishes: Wishes, 
     The format is that of --format, of the output's name, or the input's; of those that cannot be written, PNG.
     """
     from unveil import images
+    from unveil.images import metadata
 
     data = sys.stdin.buffer.read() if str(path) == DASH else _bytes(path)
     picture = images.read(data, pixel_limit=wishes.pixel_limit)
@@ -65,12 +66,13 @@ def restore(path: Path, output: str | None, restorer: Restorer, wishes: Wishes, 
             blend=wishes.blend,
             progress=hear,
         )
+    result = metadata.strip(done.image, wishes.strip)
     if target is not None:
-        images.write(done.image, target, quality=wishes.quality, overwrite=wishes.overwrite)
+        images.write(result, target, quality=wishes.quality, overwrite=wishes.overwrite)
         return
     wished = _format(picture, extension)
-    if not (done.untouched and wishes.quality is None and wished == picture.format):
-        data = images.encode(done.image, wished, quality=wishes.quality)
+    if not (done.untouched and not wishes.asks_for_encoding and wished == picture.format):
+        data = images.encode(result, wished, quality=wishes.quality)
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 

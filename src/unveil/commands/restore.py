@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unveil.commands import arguments, forecast, naming, piping, watching
-from unveil.commands.arguments import EngineName
+from unveil.commands.arguments import EngineName, Stripped
 from unveil.commands.batch import Record, run_batch
 from unveil.commands.naming import Job
 from unveil.commands.restoring import Histories, Restoring, Wishes, places, refuse_existing
@@ -49,6 +49,7 @@ def command(
         str | None,
         typer.Option("--format", metavar="EXT", help="Format of the results: jpg, png, webp, tif, avif, bmp."),
     ] = None,
+    strip: arguments.Strip = Stripped.none,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do everything anew, and replace whatever is in the way.")
     ] = False,
@@ -72,7 +73,7 @@ def command(
         raise InvalidRequest(f"--watch and {'--dry-run' if dry_run else '--json'} contradict each other; leave one out")
     chosen = None if only is None else arguments.parse_names(only, "--only")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
-    wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend)
+    wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend, strip.value)
     piped = piping.is_piped(paths, output)
     if piped and (watch or dry_run or as_json):
         raise InvalidRequest("'-' goes with neither --watch nor --dry-run nor --json")

@@ -15,6 +15,7 @@ from unveil.commands.naming import Job
 from unveil.errors import OutputExists
 
 if TYPE_CHECKING:
+    from unveil.images.metadata import What
     from unveil.restoration import Restorer
 
 
@@ -29,6 +30,12 @@ class Wishes:
     overwrite: bool
     pixel_limit: int
     blend: str | None = None
+    strip: What = "none"
+
+    @property
+    def asks_for_encoding(self) -> bool:
+        """Whether a picture that needs nothing must be written anew all the same."""
+        return self.quality is not None or self.strip != "none"
 
     def digest(self, model: Path) -> str:
         """What tells results of these wishes and this model file from all others."""
@@ -36,7 +43,8 @@ class Wishes:
         wished = {"strength": self.strength, "only": only, "weights": self.weights, "quality": self.quality}
         # Named only where it was given, so that results of earlier versions are still known.
         blend = {} if self.blend is None else {"blend": self.blend}
-        return digest_of_settings({"model": digest_of(model), **wished, **blend})
+        strip = {} if self.strip == "none" else {"strip": self.strip}
+        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip})
 
 
 @dataclass(slots=True)
@@ -121,6 +129,7 @@ class Restoring:
 
     def _restore(self, job: Job, tick: Tick, stale: Path | None, history: History | None, source: str | None) -> Record:
         from unveil import images
+        from unveil.images import metadata
 
         wishes = self.wishes
         picture = images.read(job.source, pixel_limit=wishes.pixel_limit)
@@ -149,11 +158,12 @@ class Restoring:
 
         target.parent.mkdir(parents=True, exist_ok=True)
         same_format = target.suffix.lower() in images.FORMATS[picture.format].suffixes
-        if done.untouched and wishes.quality is None and same_format:
+        if done.untouched and not wishes.asks_for_encoding and same_format:
             # Encoding it once more would cost quality for nothing.
             images.copy(job.source, target, overwrite=overwrite, announce=announce)
         else:
-            images.write(done.image, target, quality=wishes.quality, overwrite=overwrite, announce=announce)
+            result = metadata.strip(done.image, wishes.strip)
+            images.write(result, target, quality=wishes.quality, overwrite=overwrite, announce=announce)
         return {"output": str(target), **details}
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from unveil.errors import InvalidRequest, PictureError
 from unveil.images import FORMATS, Picture, PictureWarning, encode, read
 from unveil.images.formats import recognise
+from unveil.images.metadata import has_position, strip
 from unveil.restoration import Diagnosis, Restorer
 from unveil.server.forms import Form
 from unveil.server.line import Tick
-from unveil.server.metadata import has_position, strip
 from unveil.server.options import Options
 from unveil.server.problems import Problem
 

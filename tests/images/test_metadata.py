@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
+from photographs import exif_block
 from PIL import Image
-from server_samples import XMP, exif_with_place
 
 from unveil.images import Picture
-from unveil.server.metadata import has_position, strip, without_position
+from unveil.images.metadata import has_position, strip, without_position
 
-BLOCK = exif_with_place().removeprefix(b"Exif\0\0")
+BLOCK = exif_block()
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:title="a walk"/></x:xmpmeta>'
 PLACE = XMP.replace(b"dc:title", b"exif:GPSLongitude")
 
 
@@ -37,6 +40,26 @@ def test_a_block_without_position_stays_as_it_is():
     left = without_position(BLOCK)
     assert left is not None
     assert without_position(left) == left
+
+
+@pytest.mark.parametrize(
+    ("layout", "found", "instead"),
+    [
+        ("HHI", (0x8825, 4, 1), (0x8825, 7, 1)),
+        ("HHI", (0x8825, 4, 1), (0x8825, 99, 1)),
+        ("HHI", (2, 5, 3), (2, 5, 0xFFFFFFF)),
+    ],
+    ids=["pointer", "type", "entry"],
+)
+def test_a_position_that_we_cannot_read_goes_too(layout, found, instead):
+    order = "<" if BLOCK[:2] == b"II" else ">"
+    damaged = BLOCK.replace(struct.pack(order + layout, *found), struct.pack(order + layout, *instead))
+    assert damaged != BLOCK
+    assert has_position(picture(exif=damaged))
+    left = without_position(damaged)
+    assert left is not None
+    assert 0x8825 not in tags(left)
+    assert tags(left)[0x010F] == "Synthetic"
 
 
 @pytest.mark.parametrize("block", [b"", b"II*\0", b"rubbish that is no block", BLOCK[:20]])

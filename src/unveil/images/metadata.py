@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from unveil.images import Picture, tags
+from unveil.images import tags
+from unveil.images.picture import Picture
+
+What: TypeAlias = Literal["none", "location", "all"]
 
 
-def strip(picture: Picture, what: Literal["none", "location", "all"]) -> Picture:
+def strip(picture: Picture, what: What) -> Picture:
     """The picture without its position (EXIF and XMP), or without EXIF and XMP; the colour profile always stays.
 
     An XMP packet that speaks of a position is left out whole: there are too many ways to write one. So is an EXIF block
@@ -39,7 +42,8 @@ def has_position(picture: Picture) -> bool:
     try:
         stream = io.BytesIO(picture.exif)
         header = tags.read_header(stream)
-        return tags.GPS in tags.read_directory(stream, header, header.first)[0]
+        tags.read_directory(stream, header, header.first)
+        return _points_to_position(picture.exif, header)
     except (tags.TagsError, struct.error):
         return False
 
@@ -52,14 +56,24 @@ def without_position(block: bytes) -> bytes | None:
         found = tags.read_directory(stream, header, header.first)[0]
     except (tags.TagsError, struct.error):
         return None
-    if tags.GPS not in found:
+    # A directory that we cannot read is not in `found`, and others may make something of it.
+    if tags.GPS not in found and not _points_to_position(block, header):
         return block
-    del found[tags.GPS]
+    found.pop(tags.GPS, None)
     mark = b"II" if header.order == "<" else b"MM"
     return mark + struct.pack(header.order + "HI", 42, 8) + tags.pack(found, header.order, 8)
+
+
+def _points_to_position(block: bytes, header: tags.Header) -> bool:
+    """Whether the first directory of a block that `tags` has read has the tag, whatever it leads to."""
+    if header.big:
+        return True
+    count = struct.unpack_from(header.order + "H", block, header.first)[0]
+    places = range(header.first + 2, header.first + 2 + 12 * count, 12)
+    return any(struct.unpack_from(header.order + "H", block, place)[0] == tags.GPS for place in places)
 
 
 def _speaks_of_place(packet: bytes) -> bool:
     # UTF-16 and UTF-32 packets have zeros between the letters.
     letters = packet.replace(b"\0", b"").lower()
-    return any(word in letters for word in (b"gps", b"latitude", b"location", b":city"))
+    return any(word in letters for word in (b"gps", b"latitude", b"location", b":city", b":state", b":country"))

@@ -1,7 +1,8 @@
 """How ConStyle guides a U-Net: its maps enter at the three halvings, its query gates the bottleneck.
 
-`Guided` is what all guided networks share, `GuidedUNet` the U-Net that most of them are. With d the width at full
-resolution, the levels have d, 2d, 3d and 4d channels: every halving keeps its channels and gets d of a map.
+`Steered` is what all networks with an encoder inside share, `Guided` the published ones, `GuidedUNet` the U-Net that
+most of these are. With d the width at full resolution, its levels have d, 2d, 3d and 4d channels: every halving keeps
+its channels and gets d of a map.
 """
 
 from __future__ import annotations
@@ -47,8 +48,45 @@ class Up(nn.Module):
         return self.mix(torch.cat((self.grow(x), skip), 1))
 
 
-class Guided(CodedNetwork):
-    """A network with its encoder inside. Its code is the encoder's mean over all pixels.
+class Steered(CodedNetwork):
+    """A network with ConStyle's encoder inside. Its code is the encoder's mean over all pixels."""
+
+    encoder: Encoder
+    code = POOLED
+
+    def answer(self, image: Tensor, maps: Sequence[Tensor], query: Tensor) -> Tensor:
+        """The restored picture, `B 3 H W`, under the encoder's maps and its second query, `B 128`."""
+        raise NotImplementedError
+
+    def sever(self, *, maps: bool = False, query: bool = False) -> None:
+        """Cut the network off from the encoder's maps, or from its query, for good: the weights that take them become
+        zero and are trained no more. For studies of what each is worth (guideline 2)."""
+        raise NotImplementedError
+
+    def summarise(self, image: Tensor) -> Tensor:
+        """The code of a picture: `B 3 H W` -> `B 256`."""
+        return self.encoder.pool(self.encoder.maps(image)[-1])
+
+    def restore(self, image: Tensor, code: Tensor) -> Tensor:
+        return self.answer(image, self.encoder.maps(image), self.encoder.heads(code)[-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        # Not by way of `summarise`, so that the maps, which code and picture both need, are computed once.
+        fit = self.fit(image)
+        image = fit.extend(image)
+        maps = self.encoder.maps(image)
+        return fit.cut(self.answer(image, maps, self.encoder.heads(self.encoder.pool(maps[-1]))[-1]))
+
+
+def silence(*layers: nn.Module) -> None:
+    """Set all weights of layers to zero for good."""
+    for layer in layers:
+        for parameter in layer.parameters():
+            parameter.requires_grad_(False).zero_()
+
+
+class Guided(Steered):
+    """A published network with its encoder inside.
 
     Args:
         dim: channels at full resolution.
@@ -58,7 +96,6 @@ class Guided(CodedNetwork):
     """
 
     size_multiple = 8
-    code = POOLED
     container = "params_ema"
     naming: ClassVar[Naming] = (
         (r"^encoder\.", "ConStyle.encoder_q."),
@@ -85,24 +122,21 @@ class Guided(CodedNetwork):
         """Features that feed the output convolution, of a picture under the encoder's maps and its second query."""
         raise NotImplementedError
 
-    def summarise(self, image: Tensor) -> Tensor:
-        """The code of a picture: `B 3 H W` -> `B 256`."""
-        return self.encoder.pool(self.encoder.maps(image)[-1])
+    def answer(self, image: Tensor, maps: Sequence[Tensor], query: Tensor) -> Tensor:
+        return self.decode(self.steer(image, maps, query), image)
 
-    def restore(self, image: Tensor, code: Tensor) -> Tensor:
-        features = self.steer(image, self.encoder.maps(image), self.encoder.heads(code)[-1])
-        return self.decode(features, image)
+    @torch.no_grad()
+    def sever(self, *, maps: bool = False, query: bool = False) -> None:
+        if maps:
+            # Without a bias, and with an activation that leaves 0 at 0, nothing is left of a map.
+            silence(*(down.affine[0] for down in (self.down1, self.down2, self.down3)))
+        if query:
+            silence(self.gate)
 
     def encode(self, image: Tensor) -> Tensor:
         """Features that feed the output convolution, under the picture's own code."""
         maps = self.encoder.maps(image)
         return self.steer(image, maps, self.encoder.heads(self.encoder.pool(maps[-1]))[-1])
-
-    def forward(self, image: Tensor) -> Tensor:
-        # Not by way of `summarise`, so that the maps, which code and picture both need, are computed once.
-        fit = self.fit(image)
-        image = fit.extend(image)
-        return fit.cut(self.decode(self.encode(image), image))
 
 
 class GuidedUNet(Guided):

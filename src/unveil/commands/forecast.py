@@ -58,6 +58,9 @@ def said(seconds: float) -> str:
 def _megapixels(path: Path) -> float:
     from PIL import Image, UnidentifiedImageError
 
+    if not path.is_file():
+        # Opening a pipe would wait for whoever writes to it.
+        return 0.0
     try:
         with Image.open(path) as image:
             return image.width * image.height / 1e6

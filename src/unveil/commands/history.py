@@ -8,6 +8,7 @@ result that is there and has the digest of its line is whole; a line without its
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -118,7 +119,10 @@ class History:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal. Raises OSError where there is no ordinary file."""
+    if path.exists() and not path.is_file():
+        # Opening a pipe would wait for whoever writes to it, and a device may have no end.
+        raise OSError(errno.EINVAL, "no ordinary file", str(path))
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -11,13 +11,18 @@ from unveil.commands import formats
 from unveil.commands.batch import stopping
 from unveil.commands.restoring import Wishes, refuse_existing
 from unveil.commands.terminal import shown
-from unveil.errors import InvalidRequest, UnreadablePicture
+from unveil.errors import InvalidRequest, PictureTooLarge, UnreadablePicture
 
 if TYPE_CHECKING:
     from unveil.images import Picture
     from unveil.restoration import Restorer
 
 DASH = "-"
+
+BYTES_A_PIXEL = 8
+"""Of the largest file of so many pixels: four values of 16 bits, not compressed. Stdin may have no end."""
+
+ROOM_FOR_METADATA = 64 << 20
 
 
 def is_piped(paths: Sequence[Path], output: str | None) -> bool:
@@ -47,7 +52,7 @@ def restore(path: Path, output: str | None, restorer: Restorer, wishes: Wishes, 
     from unveil import images
     from unveil.images import metadata
 
-    data = sys.stdin.buffer.read() if str(path) == DASH else _bytes(path)
+    data = _stdin(wishes.pixel_limit) if str(path) == DASH else _bytes(path)
     picture = images.read(data, pixel_limit=wishes.pixel_limit)
     target = None if output in (None, DASH) else Path(output)
     if target is not None:
@@ -86,7 +91,17 @@ def _format(picture: Picture, extension: str | None) -> str:
     return next(form.name for form in FORMATS.values() if suffix in form.suffixes)
 
 
+def _stdin(pixel_limit: int) -> bytes:
+    most = BYTES_A_PIXEL * pixel_limit + ROOM_FOR_METADATA
+    data = sys.stdin.buffer.read(most + 1)
+    if len(data) > most:
+        raise PictureTooLarge(None, f"stdin gives more than {most / 1e6:.0f} MB; raise --pixel-limit if that is meant")
+    return data
+
+
 def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise UnreadablePicture(path, "not an ordinary file; for a pipe, give '-' and let it be stdin")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -5,6 +5,7 @@ All conversions are relative colorimetric, by libvips and Little CMS, with 16-bi
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,9 +27,17 @@ _SAME = 1.25 * 257
 
 
 def space(icc: bytes) -> str:
-    """The colour space that the profile describes: "RGB", "GRAY", "CMYK", ...; empty for what is no profile."""
+    """The colour space that the profile describes: "RGB", "GRAY", "CMYK", ...; empty for what is no profile, or one
+    with parts outside itself, for which libvips would take another one in silence.
+    """
     if len(icc) < 132 or icc[36:40] != b"acsp" or int.from_bytes(icc[:4], "big") > len(icc):
         return ""
+    count = int.from_bytes(icc[128:132], "big")
+    if 132 + 12 * count > len(icc):
+        return ""
+    for _, offset, length in struct.iter_unpack(">4sII", icc[132 : 132 + 12 * count]):
+        if offset + length > len(icc):
+            return ""
     return icc[16:20].decode("ascii", "replace").strip()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,8 @@ _LOADERS = {
     "avif": "heifload_source",
     "gif": "gifload_source",
 }
+# Their loaders map the file into memory, and a file that somebody cuts short at that time would end the process.
+_MAPPED = frozenset({"jpeg", "webp", "gif"})
 _PAGES = {"gif": "frames of an animation", "webp": "frames of an animation", "avif": "pictures", "tiff": "pages"}
 _COLOUR = frozenset({"srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"})
 _KINDS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex floating-point"}
@@ -38,7 +41,8 @@ def decode(stream: BinaryIO, path: Path | None, name: str, pixel_limit: int) -> 
     """
     vips = libvips.load()
     said = _read_tiff_tags(stream, path) if name == "tiff" else None
-    source = vips.Source.new_from_memory(stream.read()) if path is None else vips.Source.new_from_file(str(path))
+    by_name = path is not None and name not in _MAPPED and _libvips_can_name(path)
+    source = vips.Source.new_from_file(str(path)) if by_name else vips.Source.new_from_memory(stream.read())
     try:
         image = _open(source, path, name, pixel_limit)
         orientation = image.get("orientation") if image.get_typeof("orientation") else 1
@@ -57,6 +61,14 @@ def decode(stream: BinaryIO, path: Path | None, name: str, pixel_limit: int) -> 
         orientation=orientation if 1 <= orientation <= 8 else 1,
         resolution=_resolution(image),
     )
+
+
+def _libvips_can_name(path: Path) -> bool:
+    """Whether the path means the same file to libvips, which takes names in UTF-8 only, as to Python."""
+    try:
+        return os.fspath(path).encode() == os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _read_tiff_tags(stream: BinaryIO, path: Path | None) -> bytes | None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Pixels: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
 """uint8 or uint16, over the full range of its type."""
 
-DEPTHS = {"uint8": 8, "uint16": 16}
-"""Bits a value by the name of its dtype."""
+DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+"""What pixels can be; in the other byte order than the machine's they would reach libvips as nonsense."""
 
 
 def widen(values: Pixels) -> NDArray[np.uint16]:

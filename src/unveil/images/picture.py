@@ -9,7 +9,7 @@ import numpy as np
 
 from unveil.errors import InvalidRequest
 from unveil.images import colour
-from unveil.images.depth import DEPTHS, Pixels
+from unveil.images.depth import DTYPES, Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -36,7 +36,7 @@ class Picture:
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
-        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or dtype.name not in DEPTHS:
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or dtype not in DTYPES:
             raise InvalidRequest(
                 f"pixels are {dtype} of shape {shape}; expected uint8 or uint16, (H, W, 1) or (H, W, 3)"
             )

@@ -31,8 +31,8 @@ def read(source: str | os.PathLike[str] | bytes, *, pixel_limit: int = PIXEL_LIM
     sRGB, and a broken profile or EXIF block is left out, each with a `PictureWarning`. `pixel_limit` is checked
     before anything is decoded.
 
-    Raises UnreadablePicture (missing, a folder, empty, cut off, damaged, no picture), UnsupportedPicture (camera
-    RAW, floating point, formats that are not read) and PictureTooLarge.
+    Raises UnreadablePicture (missing, a folder, empty, cut off, damaged, changed meanwhile, no picture),
+    UnsupportedPicture (camera RAW, floating point, formats that are not read) and PictureTooLarge.
     """
     if pixel_limit < 1:
         raise InvalidRequest(f"pixel_limit is {pixel_limit}; expected at least 1")
@@ -40,10 +40,31 @@ def read(source: str | os.PathLike[str] | bytes, *, pixel_limit: int = PIXEL_LIM
         return _read(io.BytesIO(source), None, pixel_limit)
     path = Path(source)
     with _open(path) as stream:
+        before = state(path, stream)
         try:
-            return _read(stream, path, pixel_limit)
+            picture = _read(stream, path, pixel_limit)
         except OSError as error:
             raise UnreadablePicture(path, f"cannot be read ({error.strerror or error})") from error
+        # Its parts are read one after the other, so a file that changes meanwhile may give halves of two pictures.
+        if state(path, stream) != before:
+            raise UnreadablePicture(path, "it changed while it was read; try again when it is complete")
+    return picture
+
+
+def state(path: Path, stream: BinaryIO | None = None) -> tuple[tuple[int, ...] | None, ...]:
+    """What is different after a file has changed: of the one at the path, and of the one that is open.
+
+    Compares equal to an earlier state where nothing has changed; None stands for a file that is not there.
+    """
+    found: list[tuple[int, ...] | None] = []
+    for file in (path, stream.fileno()) if stream is not None else (path,):
+        try:
+            status = os.stat(file)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def _open(path: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """The directories of tags inside TIFF files and EXIF blocks (TIFF 6.0 section 2; BigTIFF; EXIF 2.32 section 4.5).
 
-Reading never trusts an offset or a count; a damaged structure raises TagsError.
+Reading never trusts an offset or a count, and takes bounded time and memory however directories overlap; a damaged
+structure raises TagsError.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _SIGNS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _BIG_ONLY = frozenset({16, 17, 18})
 _MOST_ENTRIES = 4096
 _LARGEST = 1 << 24
+# Honest directories share nothing, but a small hostile block can name the same bytes, or the same directory, thousands
+# of times.
+_MOST_BYTES = 1 << 25
+_MOST_ENTRIES_IN_ALL = 1 << 14
 
 
 class TagsError(ValueError):
@@ -57,6 +62,26 @@ class Header:
     first: int
 
 
+@dataclass(slots=True)
+class _Source:
+    """What one reading of a directory may take from a stream."""
+
+    stream: BinaryIO
+    bytes_left: int = _MOST_BYTES
+    entries_left: int = _MOST_ENTRIES_IN_ALL
+
+    def take(self, offset: int, length: int) -> bytes:
+        if length > self.bytes_left:
+            raise TagsError(f"its tags hold more than {_MOST_BYTES >> 20} MiB")
+        self.bytes_left -= length
+        return _take(self.stream, offset, length)
+
+    def count(self, entries: int) -> None:
+        if entries > min(_MOST_ENTRIES, self.entries_left):
+            raise TagsError(f"a directory of {entries} tags")
+        self.entries_left -= entries
+
+
 def read_header(stream: BinaryIO) -> Header:
     """The header at the beginning of `stream`."""
     head = _take(stream, 0, 8)
@@ -85,12 +110,17 @@ def read_directory(
     Tags that point to further directories come as directories, `depth` levels deep. Values that cannot be read are
     left out, or with `strict` raise TagsError.
     """
+    return _read_directory(_Source(stream), header, offset, wanted, depth, strict)
+
+
+def _read_directory(
+    source: _Source, header: Header, offset: int, wanted: Container[int] | None, depth: int, strict: bool
+) -> tuple[Directory, int, int]:
     order, big = header.order, header.big
-    count = struct.unpack(order + ("Q" if big else "H"), _take(stream, offset, 8 if big else 2))[0]
-    if count > _MOST_ENTRIES:
-        raise TagsError(f"a directory of {count} tags")
+    count = struct.unpack(order + ("Q" if big else "H"), source.take(offset, 8 if big else 2))[0]
+    source.count(count)
     start, size, room = (offset + 8, 20, 8) if big else (offset + 2, 12, 4)
-    table = _take(stream, start, count * size + room)
+    table = source.take(start, count * size + room)
     found: Directory = {}
     for index in range(count):
         at = index * size
@@ -102,13 +132,13 @@ def read_directory(
         if length > room:
             position = struct.unpack_from(order + ("Q" if big else "I"), table, at + size - room)[0]
         try:
-            entry = Entry(kind, values, _take(stream, position, length), position)
+            entry = Entry(kind, values, source.take(position, length), position)
             found[tag] = entry
             if tag in _POINTERS:
                 target = number(found, tag, order)
                 del found[tag]
                 if target is not None and depth:
-                    found[tag] = read_directory(stream, header, target, depth=depth - 1, strict=strict)[0]
+                    found[tag] = _read_directory(source, header, target, None, depth - 1, strict)[0]
         except TagsError:
             if strict:
                 raise
@@ -166,7 +196,10 @@ def reorder(directory: Directory, before: str, after: str) -> Directory:
 def _take(stream: BinaryIO, offset: int, length: int) -> bytes:
     if length > _LARGEST:
         raise TagsError(f"a value of {length} bytes")
-    stream.seek(offset)
+    try:
+        stream.seek(offset)
+    except (OverflowError, ValueError, OSError) as error:
+        raise TagsError(f"a place {offset} bytes away") from error
     data = stream.read(length)
     if len(data) != length:
         raise TagsError("it ends inside its tags")

@@ -93,8 +93,9 @@ def copy(
 
 def _check_place(target: Path, *, overwrite: bool) -> None:
     """Refuse what cannot work before the work of encoding is done."""
-    if target.is_dir():
-        raise UnwritablePicture(target, "a folder; name a file in it")
+    if target.exists() and not target.is_file():
+        found = "a folder; name a file in it" if target.is_dir() else "no ordinary file, and is not replaced by one"
+        raise UnwritablePicture(target, found)
     if not target.parent.is_dir():
         raise UnwritablePicture(target, f"the folder {target.parent} does not exist; create it first")
     if not overwrite and os.path.lexists(target):
@@ -112,6 +113,9 @@ def _deliver(data: bytes, target: Path, *, overwrite: bool, announce: Announce |
 
 
 def _place(data: bytes, target: Path, *, overwrite: bool, announce: Announce | None) -> None:
+    if overwrite and target.is_symlink():
+        # What the link points at is replaced, in its own folder, which may be on another disk; a link to itself is.
+        target = Path(os.path.realpath(target))
     temporary = target.parent / f".unveil-{secrets.token_hex(8)}.part"
     try:
         with temporary.open("xb") as stream:
@@ -121,7 +125,7 @@ def _place(data: bytes, target: Path, *, overwrite: bool, announce: Announce | N
         if announce is not None:
             announce(data)
         if overwrite:
-            temporary.replace(target.resolve() if target.is_symlink() else target)
+            temporary.replace(target)
         else:
             _rename_to_free_name(temporary, target)
     finally:

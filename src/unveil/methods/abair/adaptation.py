@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.degradations import DEGRADATIONS, quantise
-from unveil.methods.abair.adapters import AdapterFactors
+from unveil.methods.abair.adapters import Adapter
 from unveil.methods.phase import Phase, to_unit
 
 
@@ -20,7 +20,7 @@ class Adaptation(Phase):
     Args:
         network: the frozen base.
         degradation: identifier in the table of degradations; one that is not there learns from pairs alone.
-        adapter: its fresh or earlier factors.
+        adapter: its fresh or earlier factors, of any variant.
         clean_share: share of samples that are left clean, so that the adapter does no harm where there is nothing to
             undo (ours).
         severities: range to draw from; `None` takes the degradation's typical one.
@@ -31,7 +31,7 @@ class Adaptation(Phase):
         self,
         network: nn.Module,
         degradation: str,
-        adapter: AdapterFactors,
+        adapter: Adapter,
         *,
         clean_share: float = 0.05,
         severities: tuple[float, float] | None = None,
@@ -48,9 +48,8 @@ class Adaptation(Phase):
         return self.adapter.parameters()
 
     def restore(self, image: Tensor) -> Tensor:
-        """Run the base with the adapter merged in; gradients reach the factors alone."""
-        weights = self.adapter.merged(dict(self.network.named_parameters()))
-        return torch.func.functional_call(self.network, weights, (image,))
+        """Run the base with the adapter; gradients reach the factors alone."""
+        return self.adapter.run(self.network, image)
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         """Clean crops are degraded here; of pairs, degraded and clean come in one batch."""

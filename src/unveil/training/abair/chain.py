@@ -15,8 +15,9 @@ from unveil import networks
 from unveil.data import CropBatches, PairBatches, Pairs
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import RecipeError
+from unveil.methods.abair import variants
 from unveil.methods.abair.adaptation import Adaptation
-from unveil.methods.abair.adapters import AdapterFactors
+from unveil.methods.abair.adapters import Adapter
 from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimation import Estimation
 from unveil.methods.abair.estimator import Estimator
@@ -183,9 +184,17 @@ class AbairChain(Chain[AbairRecipe]):
         return PairBatches(found, batch=batch, patch=patch, seed=self.recipe.seed if seed is None else seed)
 
 
-def fresh_adapter(network: nn.Module, stage: AdapterStage) -> AdapterFactors:
-    """A new adapter in the form that the recipe asks for."""
-    return AdapterFactors(network, rank=stage.rank, alpha=stage.alpha, mode=stage.mode, vectors=stage.vectors)
+def fresh_adapter(network: nn.Module, stage: AdapterStage) -> Adapter:
+    """A new adapter in the form that the recipe asks for.
+
+    Raises:
+        RecipeError: there is no such form.
+    """
+    settings = {"rank": stage.rank, "alpha": stage.alpha, "mode": stage.mode, "vectors": stage.vectors}
+    try:
+        return variants.fresh(network, variant=stage.variant, **settings)
+    except ValueError as error:
+        raise RecipeError(f"adapters: {error}") from None
 
 
 def _place(degradation: str, recipe: AbairRecipe) -> int:

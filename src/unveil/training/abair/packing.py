@@ -93,6 +93,12 @@ def _adapters(
                 f"{path} was trained on another base than {folder / 'pretraining'}; remove it and train it again"
             )
         factors = fresh_adapter(network, AbairRecipe.from_dict(record(path)["recipe"]).adapters[degradation])
+        if not factors.is_mergeable:
+            raise RecipeError(
+                f"{path} is of the variant {factors.variant}: what it changes depends on the picture, so it can be "
+                "neither blended nor part of a model file, and runs in PyTorch alone (unveil.methods.abair). Measure "
+                "the run itself, or train the variant lora."
+            )
         factors.load_state_dict(part(path, "adapter."))
         groups = {name: group for name, group in factors.named_factors().items() if not name.startswith(network.idle())}
         if foreign := sorted(set(groups) - set(restoring)):
@@ -104,7 +110,7 @@ def _adapters(
             degradation=degradation,
             rank=factors.rank,
             alpha=factors.alpha,
-            mode=factors.mode,
+            mode=factors.form,
             base_checksum=checksum,
             factors={
                 name: {factor: to_array(value, half=True) for factor, value in group.items()}

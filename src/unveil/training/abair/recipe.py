@@ -34,8 +34,12 @@ class PretrainingStage(Stage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterStage(Stage):
-    """Phase II for one degradation: made by its generator, or `pairs`, the folders `degraded` and `clean`."""
+    """Phase II for one degradation: made by its generator, or `pairs`, the folders `degraded` and `clean`.
 
+    `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
+    """
+
+    variant: str = "lora"
     rank: int = 4
     alpha: float | None = None
     mode: str = "compact"

@@ -11,7 +11,7 @@ from torch import nn
 from unveil.evaluation.damage import Pixels
 from unveil.evaluation.sets import EvaluationSet
 from unveil.evaluation.subjects import Answer, Subject, Tick
-from unveil.methods.abair.adapters import AdapterFactors
+from unveil.methods.abair.adapters import Adapter
 from unveil.methods.abair.estimator import Estimator
 from unveil.models.card import CLEAN
 from unveil.restoration import blending, diagnosis
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 
 def of(chain: AbairChain) -> list[Subject]:
-    """`base`, and where there are adapters `oracle`, `sum`, `average`; with an estimator `oh` and `sw` too."""
+    """`base`, and where there are adapters `oracle`, `sum`, `average`; with an estimator `oh` and `sw` too.
+
+    Adapters that cannot be merged cannot be mixed either: of them `oracle` and `oh` are left.
+    """
     from unveil.training.abair.chain import fresh_adapter
 
     network = chain.trained()
-    adapters: dict[str, AdapterFactors] = {}
+    adapters: dict[str, Adapter] = {}
     for degradation in chain.recipe.adapters:
         path = chain.folder / "adapters" / degradation / "final.ckpt"
         if not path.exists():
@@ -38,11 +41,12 @@ def of(chain: AbairChain) -> list[Subject]:
         adapter.load_state_dict(part(path, "adapter."))
         adapters[degradation] = adapter.eval()
     rules = ["base"]
-    rules += ["oracle", "sum", "average"] if adapters else []
+    mergeable = all(adapter.is_mergeable for adapter in adapters.values())
+    rules += ["oracle", *(["sum", "average"] if mergeable else [])] if adapters else []
     eyes = None
     if (chain.folder / "estimation" / "calibration.pt").exists():
         eyes = Eyes.read(chain)
-        rules += ["oh", "sw"]
+        rules += ["oh", "sw"] if mergeable else ["oh"]
     return [AbairSubject(rule, network, adapters, eyes) for rule in rules]
 
 
@@ -90,7 +94,7 @@ class AbairSubject:
 
     name: str
     network: nn.Module
-    adapters: dict[str, AdapterFactors]
+    adapters: dict[str, Adapter]
     eyes: Eyes | None
     checksum: str = field(default="", init=False)
 
@@ -109,6 +113,9 @@ class AbairSubject:
                 probabilities = self.eyes.probabilities(degraded)
                 said = max(probabilities, key=lambda name: probabilities[name])
                 weights = blending.weigh(self.name, probabilities, tuple(self.adapters))
+        alone = next((self.adapters[name] for name in weights if not self.adapters[name].is_mergeable), None)
+        if alone is not None:
+            return Answer(restored(Adapted(self.network, alone), degraded), said, weights)
         merged = self._merged(weights)
         return Answer(restored(self.network, degraded, weights=merged), said, weights)
 
@@ -118,3 +125,14 @@ class AbairSubject:
             for name, change in self.adapters[degradation].changes().items():
                 merged[name] = merged[name] + weight * change.detach().reshape(merged[name].shape)
         return merged
+
+
+class Adapted(nn.Module):
+    """A network and one adapter at full weight, as one network: the way to run what cannot be merged."""
+
+    def __init__(self, network: nn.Module, adapter: Adapter) -> None:
+        super().__init__()
+        self.network, self.adapter = network, adapter
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.adapter.run(self.network, image)

@@ -24,8 +24,8 @@ class Learning(Phase):
     """The whole curriculum: L1 to the clean picture, all tasks of a stage in every batch.
 
     Crops get one degradation each. Where a stage begins, the optimiser forgets its moments, and the weights and their
-    running average go on; what the stage before has reached is kept in `stage-K.ckpt`. Crops must be upright: they are mirrored and turned after they were degraded, with the rain,
-    as in the authors' loader.
+    running average go on; what the stage before has reached is kept in `stage-K.ckpt`. Crops must be upright: they are
+    mirrored and turned after they were degraded, with the rain, as in the authors' loader.
 
     Args:
         network: any network of `unveil.networks`; under explicit prompts it takes `prompts`.

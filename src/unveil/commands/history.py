@@ -82,7 +82,12 @@ class History:
             "details": dict(details),
         }
         line = json.dumps(entry).encode() + b"\n"
-        with self.file.open("ab+") as stream:
+        try:
+            opened = self.file.open("ab+")
+        except FileNotFoundError:
+            cause = f"the record of finished pictures, {shown(self.file)}, was removed meanwhile"
+            raise UnwritablePicture(target, f"{cause}; give the command once more") from None
+        with opened as stream:
             if stream.tell():
                 stream.seek(-1, os.SEEK_END)
                 if stream.read(1) != b"\n":

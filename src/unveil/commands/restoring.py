@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from unveil.commands.batch import Record, Tick
 from unveil.commands.history import History, State, digest_of, digest_of_settings
 from unveil.commands.naming import Job
-from unveil.errors import OutputExists
+from unveil.errors import OutputExists, UnreadablePicture
 
 if TYPE_CHECKING:
     from unveil.images.metadata import What
@@ -112,10 +112,9 @@ class Restoring:
     def __call__(self, job: Job, record: Record, tick: Tick) -> None:
         history = self.histories.of(job)
         source = None
-        if history is not None:
-            # What cannot be read is reported in better words below.
-            with contextlib.suppress(OSError):
-                source = digest_of(job.source)
+        # What cannot be read is reported in better words below.
+        with contextlib.suppress(OSError):
+            source = digest_of(job.source) if job.source.is_file() else None
         stale: Path | None = None
         if not self.wishes.overwrite:
             state, place = self.histories.look(job, source) if source else ("new", job.target)
@@ -152,6 +151,10 @@ class Restoring:
         }
 
         def announce(data: bytes) -> None:
+            # One that has vanished was read as a whole before, or it would have been refused.
+            with contextlib.suppress(OSError):
+                if source is not None and digest_of(job.source) != source:
+                    raise UnreadablePicture(job.source, "changed while it was restored; give the command once more")
             if history is not None and source is not None:
                 settings = self.histories.settings
                 history.add(target, source=source, settings=settings, result=data, details=details)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unveil.degradations import DEGRADATIONS, quantise
+from unveil.methods.mioir.degradations import Span, degrade_picture
 
 Pixels: TypeAlias = NDArray[np.float32]
 
@@ -99,6 +100,21 @@ class Composed:
         for damage in self.parts:
             picture = damage(picture, random)
         return picture
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTask:
+    """One of the seven degradations of MiOIR as its authors make them, in (`in`) or out of (`out`) the range trained.
+
+    Haze has made-up depth, and what the authors do not publish of low resolution is ours
+    (`unveil.methods.mioir.degradations`). Sides should be multiples of 4.
+    """
+
+    task: str
+    span: Span = "in"
+
+    def __call__(self, picture: Pixels, random: np.random.Generator) -> Pixels:
+        return degrade_picture(picture, self.task, random, span=self.span)
 
 
 @dataclass(frozen=True, slots=True)

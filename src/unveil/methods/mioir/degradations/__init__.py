@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.methods.mioir.degradations.base import Span, TaskDegradation
@@ -64,4 +66,35 @@ def degrade(
     return degraded
 
 
-__all__ = ["TESTS", "TRAINING", "Span", "TaskDegradation", "degrade"]
+def degrade_picture(
+    picture: NDArray[np.float32],
+    task: str,
+    random: np.random.Generator,
+    *,
+    span: Span = "in",
+    depth: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """A picture of a test set: what is drawn depends on the task, the span and the state of `random` alone.
+
+    Args:
+        picture: H W 3, 0..1, sRGB. The authors cut their pictures to multiples of 4 before.
+        task: one of `TASKS`.
+        random: the source of chance.
+        span: strengths in or out of the distribution of training.
+        depth: H W, larger is farther, for haze; made up otherwise.
+
+    Returns:
+        H W 3, float32, on the grid of 8 bits.
+    """
+    # One state serves all tasks of a picture, which must not all be strong together.
+    place = 2 * TASKS.index(task) + (span == "out")
+    generator = torch.Generator().manual_seed(int(random.integers(2**31, size=2 * len(TASKS))[place]))
+    clean = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    degradation = TESTS[task]
+    drawn = degradation.draw((1, 3, *picture.shape[:2]), generator, span)
+    if depth is not None:
+        drawn["depth"] = torch.from_numpy(np.ascontiguousarray(depth))[None, None]
+    return degradation.apply(clean, drawn)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+__all__ = ["TESTS", "TRAINING", "Span", "TaskDegradation", "degrade", "degrade_picture"]

@@ -16,6 +16,7 @@ UnveilError
 │   └── MissingExtra        a package of an optional extra is not installed
 ├── InvalidRequest          an argument contradicts another one, or names what the model does not have
 ├── RecipeError             a training recipe is wrong
+├── StoreError              a folder or an object store does not answer, or forbids what is asked of it
 └── DataError               something is wrong with a data set
     ├── DataSetMissing      a set, or a part of it, is not where it was looked for
     ├── DownloadFailed      a server did not give what was asked for
@@ -100,6 +101,10 @@ class InvalidRequest(UnveilError, ValueError):
 
 class RecipeError(UnveilError):
     """Raised when a training recipe has an unknown key, a missing one, or a value that cannot work."""
+
+
+class StoreError(UnveilError):
+    """Raised when a folder or an object store cannot be reached, listed, read or written; says what it answered."""
 
 
 class DataError(UnveilError):

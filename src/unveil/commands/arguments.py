@@ -22,6 +22,12 @@ class EngineName(StrEnum):
     torch = "torch"
 
 
+class ClusterName(StrEnum):
+    """Where many pictures are restored at once."""
+
+    ray = "ray"
+
+
 Engine = Annotated[EngineName, typer.Option("--engine", help="What runs the network.")]
 
 ModelName = Annotated[

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unveil.commands import arguments, forecast, naming, piping, watching
-from unveil.commands.arguments import EngineName, Stripped
+from unveil.commands import arguments, forecast, naming, piping, scale, watching
+from unveil.commands.arguments import ClusterName, EngineName, Stripped
 from unveil.commands.batch import Record, run_batch
 from unveil.commands.naming import Job
 from unveil.commands.restoring import Histories, Restoring, Wishes, places, refuse_existing
@@ -25,15 +26,18 @@ EXAMPLES = examples(
     "unveil restore inbox/ -o better/ --watch     pictures as they arrive, until Ctrl-C",
     "unveil restore old.png --only noise,jpeg     leaves everything else as it is",
     "unveil restore night.jpg --strength 0.5      half way between input and result",
+    "unveil restore s3://in/ -o s3://out/ --cluster ray     on all cores, or on a Ray cluster",
     "unveil restore - < noisy.png > better.png    from stdin to stdout",
 )
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, or folders; '-' is stdin.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Pictures, folders or URLs; '-' is stdin.")],
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="OUT", help="File or folder ('/' at the end) to write; '-' is stdout."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, folder ('/' at the end) or URL to write; '-' is stdout."
+        ),
     ] = None,
     model: arguments.ModelName = None,
     strength: arguments.Strength = 1.0,
@@ -55,6 +59,14 @@ def command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Restore what arrives in the folders, until Ctrl-C.")] = False,
+    cluster: Annotated[
+        ClusterName | None,
+        typer.Option("--cluster", help="Restore on all cores, or on the Ray cluster that RAY_ADDRESS names."),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option("--actors", metavar="N", min=1, help="With --cluster: pictures at work at once."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     threads: arguments.Threads = None,
@@ -74,18 +86,44 @@ def command(
     chosen = None if only is None else arguments.parse_names(only, "--only")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
     wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend, strip.value)
-    piped = piping.is_piped(paths, output)
+    at_scale = scale.is_meant(paths, output, cluster)
+    if at_scale and watch:
+        raise InvalidRequest("--watch goes with neither --cluster nor URLs; leave one out")
+    if actors is not None and cluster is None:
+        raise InvalidRequest("--actors goes with --cluster ray; give both")
+    piped = not at_scale and piping.is_piped(paths, output)
     if piped and (watch or dry_run or as_json):
         raise InvalidRequest("'-' goes with neither --watch nor --dry-run nor --json")
     found, jobs = naming.Found(), list[Job]()
+
+    def show(record: Record) -> None:
+        terminal.line(_sentence(record))
+
     if watch:
         watching.check(paths, output)
-    elif not piped:
+    elif not piped and not at_scale:
         found, jobs = naming.plan_files(paths, output, label="restored", extension=extension)
 
     from unveil import models
 
     path = models.find(model or models.DEFAULT)
+    if at_scale:
+        run = scale.prepare(
+            paths,
+            output,
+            wishes,
+            model=model,
+            cluster=cluster,
+            actors=actors,
+            engine=engine.value,
+            threads=threads,
+            extension=extension,
+        )
+        flag = "--only" if given is None else "--weights"
+        owner = f"the model {run.model.card.name}"
+        arguments.require_known(chosen or given or (), run.model.card.degradations, flag, owner)
+        arguments.require_known(blended, run.model.card.degradations, "--blend", owner)
+        raise typer.Exit(scale.rehearse(run, terminal) if dry_run else scale.restore(run, show, terminal))
     histories = Histories(wishes.digest(path), overwrite)
     if dry_run:
         raise typer.Exit(_rehearse(jobs, histories, terminal, found.unreadable))
@@ -100,9 +138,6 @@ def command(
         piping.restore(paths[0], output, restorer, wishes, extension)
         return
     restoring = Restoring(restorer, wishes, histories)
-
-    def show(record: Record) -> None:
-        terminal.line(_sentence(record))
 
     if watch:
         looking = watching.Watch(paths, output, extension)
@@ -171,7 +206,7 @@ def _announce(
     """Before long work, say what does it and how long it will take."""
     if terminal.quiet:
         return
-    left = [job.source for job in jobs if overwrite or not any(target.exists() for target in job.candidates)]
+    left = [job.source for job in jobs if overwrite or not any(map(os.path.lexists, job.candidates))]
     size = forecast.megapixels(left)
     if not left or size < forecast.SMALL:
         return

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from toy import toy_model
 from unveil.errors import InvalidModel, ModelTooNew
 from unveil.models import Card
+from unveil.models.page import body
 
 
 def written(**changes):
@@ -69,6 +71,10 @@ def test_missing_key_is_named(key):
         ("estimator__classes", []),
         ("estimator__classes", ["clean", "noise"]),
         ("estimator__temperature", 0),
+        ("estimator__accuracy", "good"),
+        ("estimator__ece", -1),
+        ("estimator__confusion", [[1, 2, 3]]),
+        ("estimator__confusion", [[1, 2, 3], [1, 2, 3], [1, 2, "3"]]),
         ("estimator__side", 10**6),
         ("estimator__global_weight", float("nan")),
     ],
@@ -86,3 +92,26 @@ def test_what_is_no_object_is_refused(text):
 
 def test_unknown_keys_are_ignored():
     assert Card.from_json(written(colour="blue")) == toy_model().card
+
+
+def test_what_was_measured_of_an_estimator_survives_and_may_be_missing():
+    card = toy_model().card
+    confusion = ((5, 1, 0), (0, 4, 2), (0, 0, 6))
+    measured = dataclasses.replace(card.estimator, accuracy=0.83, ece=0.04, confusion=confusion)
+    told = dataclasses.replace(card, estimator=measured)
+    assert Card.from_json(told.to_json()) == told
+    values = json.loads(card.to_json())
+    for key in ("accuracy", "ece", "confusion"):
+        del values["estimator"][key]
+    assert Card.from_json(json.dumps(values)) == card
+
+
+def test_the_page_of_a_model_tells_how_far_its_diagnosis_can_be_trusted():
+    card = toy_model().card
+    measured = dataclasses.replace(
+        card.estimator, accuracy=0.833, ece=0.04, confusion=((5, 1, 0), (0, 4, 2), (0, 0, 6))
+    )
+    page = body(dataclasses.replace(card, estimator=measured), "owner/toy")
+    assert "83.3% are called by their right name (expected calibration error 0.040)" in page
+    assert "| called | noise | dark | clean |\n|---|---|---|---|\n| noise | 5 | 1 | 0 |" in page
+    assert "## Diagnosis" not in body(card, "owner/toy")

@@ -55,6 +55,9 @@ class EstimatorCard:
     the order of the logits; the last one may be `clean`. Logits are averaged, the view of the whole picture weighing
     `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose probability of
     `clean` reaches `clean_threshold` is left untouched.
+
+    Of pictures held back from training, `accuracy` is the share whose class it named rightly, `confusion` how many of
+    the class of a row it called the class of a column, and `ece` the expected calibration error, if that was measured.
     """
 
     name: str
@@ -65,6 +68,9 @@ class EstimatorCard:
     global_weight: float = 0.5
     temperature: float = 1.0
     clean_threshold: float = 0.5
+    accuracy: float | None = None
+    ece: float | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def from_fields(cls, values: Fields) -> EstimatorCard:
@@ -82,6 +88,9 @@ class EstimatorCard:
             global_weight=values.number("global_weight", 0.0),
             temperature=values.number("temperature", 1e-6),
             clean_threshold=values.number("clean_threshold", 0.0),
+            accuracy=values.optional("accuracy"),
+            ece=values.optional("ece"),
+            confusion=values.table("confusion", len(classes)),
         )
 
 
@@ -216,6 +225,24 @@ class Fields:
         if not math.isfinite(value) or value < low:
             raise self.wrong(key, str(value), "a finite number" if low == -math.inf else f"a number from {low:g}")
         return float(value)
+
+    def optional(self, key: str) -> float | None:
+        """A number from 0 that may be missing or null."""
+        return None if self.values.get(key) is None else self.number(key, 0.0)
+
+    def table(self, key: str, side: int) -> tuple[tuple[int, ...], ...]:
+        """So many rows and columns of counts, which may be missing or empty."""
+        found = tuple(self._counts(key, row) for row in self.items(key)) if key in self.values else ()
+        if found and [len(row) for row in found] != [side] * side:
+            raise self.wrong(key, f"of rows of {[len(row) for row in found]}", f"{side} rows of {side} counts")
+        return found
+
+    def _counts(self, key: str, row: object) -> tuple[int, ...]:
+        counts = cast(list[object], row) if isinstance(row, list) else []
+        numbers = tuple(n for n in counts if isinstance(n, int) and not isinstance(n, bool) and n >= 0)
+        if not counts or len(numbers) != len(counts):
+            raise self.wrong(key, "a list with other things", "rows of counts from 0")
+        return numbers
 
     def names(self, key: str) -> tuple[str, ...]:
         names = tuple(name for name in self.items(key) if isinstance(name, str))

@@ -76,6 +76,7 @@ def body(card: Card, repository: str) -> str:
         ),
         f"    unveil restore photo.jpg --model hf:{repository}",
         *_figures(card),
+        *_diagnosis(card),
         "## What it is",
         "\n".join(_facts(card)),
     ]
@@ -94,6 +95,21 @@ def _figures(card: Card) -> Iterable[str]:
         where = _cell(entry, "set") if shared else f"{_cell(entry, 'set')} ({_cell(entry, 'protocol')})"
         rows.append(f"| {where} | {_cell(entry, 'degradation')} | {before} | {after} |")
     return "## Figures", shared, "\n".join(rows)
+
+
+def _diagnosis(card: Card) -> Iterable[str]:
+    """How often the estimator was right on pictures held back from training, and what it took for what."""
+    estimator = card.estimator
+    if estimator is None or estimator.accuracy is None:
+        return ()
+    said = f"Of pictures held back from training, {estimator.accuracy:.1%} are called by their right name"
+    said += f" (expected calibration error {estimator.ece:.3f})." if estimator.ece is not None else "."
+    if not estimator.confusion:
+        return "## Diagnosis", said
+    rows = [f"| called | {' | '.join(estimator.classes)} |", "|---" * (len(estimator.classes) + 1) + "|"]
+    for name, row in zip(estimator.classes, estimator.confusion, strict=True):
+        rows.append(f"| {name} | {' | '.join(map(str, row))} |")
+    return "## Diagnosis", said, "\n".join(rows)
 
 
 def _facts(card: Card) -> Iterable[str]:

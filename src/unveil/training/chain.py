@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -28,6 +28,8 @@ R = TypeVar("R", bound=Recipe)
 
 EXPORT = "export"
 
+Say = Callable[[str], object]
+
 
 class Chain(ABC, Generic[R]):
     """The phases of one recipe in the folder of its run.
@@ -40,6 +42,8 @@ class Chain(ABC, Generic[R]):
 
     def __init__(self, recipe: R, folder: Path, machine: Machine | None = None) -> None:
         self.recipe, self.folder, self.machine = recipe, folder, machine or Machine()
+        self.say: Say = lambda text: None
+        """Told, in words for people, what a phase has found."""
         self._photographs: dict[int, Photographs] = {}
 
     @abstractmethod

@@ -16,7 +16,7 @@ import torch
 import unveil
 from unveil.errors import RecipeError
 from unveil.training import table
-from unveil.training.chain import Chain, record
+from unveil.training.chain import Chain, Say, record
 from unveil.training.fitting import Machine
 from unveil.training.recipe import Recipe
 
@@ -31,6 +31,7 @@ def run(
     resume: bool = True,
     threads: int | None = None,
     machine: Machine | None = None,
+    say: Say | None = None,
 ) -> Path:
     """Run a recipe, or some of its phases, and return the folder of the run.
 
@@ -44,6 +45,7 @@ def run(
         resume: go on from what the folder holds. Otherwise a folder with results in it is an error.
         threads: CPU threads; all by default.
         machine: devices and how they work together; one by default.
+        say: told, in words for people, what a phase has found.
 
     Raises:
         RecipeError: the recipe is wrong, a phase is unknown, or an earlier phase has not been run.
@@ -51,6 +53,7 @@ def run(
     plan = Recipe.read(recipe, overrides=overrides, folders=map(str, data))
     folder = Path(out) if out is not None else Path("runs") / plan.name
     chain = table.method(plan.method).chain(plan, folder, machine)
+    chain.say = say or chain.say
     chain.choose(phases)
     if not resume and any(folder.glob("**/*.ckpt")):
         raise RecipeError(f"{folder} already holds a run; resume it, or name another folder with --out")

@@ -14,15 +14,19 @@ from torch import Tensor
 from unveil.degradations import DEGRADATIONS, quantise
 from unveil.degradations.mixtures import ORDER
 from unveil.degradations.varieties import VARIETIES
+from unveil.methods.abair import reliability
 from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.looks import handle, look
+from unveil.methods.abair.reliability import Reliability
 from unveil.methods.phase import Phase, step_generator, to_unit
 from unveil.models.card import CLEAN
 from unveil.restoration import diagnosis
 
 HELD = 0.005
 """How firmly the bias of the calibration is held to zero."""
+FEWEST = 20
+"""Pictures below which a half of them is too few to fit on."""
 
 
 class Estimation(Phase):
@@ -65,6 +69,7 @@ class Estimation(Phase):
         self.temperature = 1.0
         self.bias = torch.zeros(len(self.classes))
         self.accuracy = float("nan")
+        self.reliability: Reliability | None = None
         self.composed, self.cut, self.crops, self.global_weight = composed, cut, crops, global_weight
         self.frequencies = torch.tensor([clean_weight if name == CLEAN else 1.0 for name in self.classes])
         given = onsets or {}
@@ -138,13 +143,22 @@ class Estimation(Phase):
         return degraded, F.one_hot(places[labels], len(self.classes)).float().mean((1, 2))
 
     def calibrate(
-        self, photographs: Iterable[NDArray[np.uint8]], *, side: int, crops: int, global_weight: float
+        self,
+        photographs: Iterable[NDArray[np.uint8]],
+        *,
+        side: int,
+        crops: int,
+        global_weight: float,
+        sharpening: float = 1.0,
     ) -> None:
-        """Fit and measure on whole photographs: sets `temperature`, `bias` and `accuracy`.
+        """Fit and measure on whole photographs: sets `temperature`, `bias`, `accuracy` and `reliability`.
 
         Each photograph (`H W 3`, clean) gets one degradation or none, as often as in training, and is looked at as in
         use: several views, their logits averaged. `softmax(averaged / temperature + bias)` then has the least cross
         entropy; the bias is held small, for it must not learn the photographs.
+
+        Measured is what is said in use, at `sharpening` times the temperature, of all pictures but those that lie
+        between two classes: each half of them with what was fitted on the other half.
         """
         self.eval()
         generator = step_generator(self.seed, self.iterations)
@@ -158,15 +172,29 @@ class Estimation(Phase):
                 logits = self.estimator(torch.from_numpy(seen)).float().numpy()
             scores.append(torch.from_numpy(diagnosis.average(logits, global_weight=global_weight)))
             wanted.append(target[0])
-        self.temperature, self.bias = fit_calibration(torch.stack(scores), torch.stack(wanted))
-        said, target = (torch.stack(scores) / self.temperature + self.bias).argmax(1), torch.stack(wanted)
-        plain = target.amax(1) > 0.9
-        self.accuracy = float((said == target.argmax(1))[plain].float().mean())
+        logits, targets = torch.stack(scores), torch.stack(wanted)
+        self.temperature, self.bias = fit_calibration(logits, targets)
+        plain = targets.amax(1) > 0.9
+        said = cross_calibrated(logits, targets, sharpening=sharpening)[plain]
+        self.reliability = reliability.measure(said, targets[plain].argmax(1), self.classes)
+        self.accuracy = self.reliability.accuracy
 
     def _severity(self, name: str, count: int, generator: torch.Generator) -> Tensor:
         low, high = max(self.onsets[name][0] / 2, 1e-3), DEGRADATIONS[name].typical[1]
         drawn, is_even = torch.rand(2, count, generator=generator)
         return torch.where(is_even < 0.5, low + (high - low) * drawn, low * (high / low) ** drawn)
+
+
+def cross_calibrated(scores: Tensor, targets: Tensor, *, sharpening: float) -> Tensor:
+    """Probabilities `N C` of logits `N C`, every other picture calibrated by what was fitted on the rest."""
+    if len(scores) < FEWEST:
+        temperature, bias = fit_calibration(scores, targets)
+        return ((scores / temperature + bias) / sharpening).softmax(1)
+    found = torch.empty(scores.shape, dtype=torch.float64)
+    for half in (0, 1):
+        temperature, bias = fit_calibration(scores[1 - half :: 2], targets[1 - half :: 2])
+        found[half::2] = ((scores[half::2].double() / temperature + bias) / sharpening).softmax(1)
+    return found
 
 
 def fit_calibration(scores: Tensor, targets: Tensor) -> tuple[float, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -147,8 +147,21 @@ class AbairChain(Chain[AbairRecipe]):
         rounds = range(-(-stage.calibration // len(held)))
         drawn = (held.pixels(int(i)) for _ in rounds for i in random.permutation(len(held)))
         pictures = islice((pixels for pixels in drawn if pixels is not None), stage.calibration)
-        phase.calibrate(pictures, side=stage.side, crops=stage.crops, global_weight=stage.global_weight)
-        found = {"temperature": phase.temperature, "bias": phase.bias.tolist(), "accuracy": phase.accuracy}
+        phase.calibrate(
+            pictures,
+            side=stage.side,
+            crops=stage.crops,
+            global_weight=stage.global_weight,
+            sharpening=stage.sharpening,
+        )
+        found: dict[str, Any] = {
+            "temperature": phase.temperature,
+            "bias": phase.bias.tolist(),
+            "accuracy": phase.accuracy,
+        }
+        if phase.reliability is not None:
+            found |= {"ece": phase.reliability.ece, "confusion": [list(row) for row in phase.reliability.confusion]}
+            self.say(f"estimator: {phase.reliability.text()}")
         torch.save(found, where / "calibration.pt")
 
     def trained(self) -> networks.Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,15 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
         global_weight=stage.global_weight,
         temperature=float(calibration["temperature"]) * stage.sharpening,
         clean_threshold=stage.clean_threshold,
+        # Calibrations of earlier versions know no more than the accuracy.
+        accuracy=_known(calibration["accuracy"]),
+        ece=_known(calibration.get("ece", math.nan)),
+        confusion=tuple(map(tuple, calibration.get("confusion", ()))),
     )
     graph = graphs.estimating(estimator, stage.side)
     return card, arrays(estimator, graph.weights), graph.data
+
+
+def _known(figure: float) -> float | None:
+    """What was measured of no pictures is not known."""
+    return None if math.isnan(figure) else figure

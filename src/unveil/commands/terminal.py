@@ -26,6 +26,11 @@ def shown(path: str | PathLike[str]) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def _harmless(text: str) -> str:
+    """Text as `shown`, but with its line ends: names and cards within it may hold what a terminal would obey."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
 def examples(*lines: str) -> str:
     """The end of a command's help: one command line a line."""
     return "\n".join([" Examples:", *(f"   {line}" for line in lines)])
@@ -76,7 +81,7 @@ class Terminal:
 
     def error(self, text: str) -> None:
         """Print one red line on stderr."""
-        self._messages.print(f"error: {text}", style="red", markup=False)
+        self._messages.print(f"error: {_harmless(text)}", style="red", markup=False)
 
     def unexpected(self, error: Exception) -> None:
         """Report an error that nobody foresaw: short, or with its traceback under UNVEIL_DEBUG=1."""
@@ -94,7 +99,7 @@ class Terminal:
         """Show Python warnings as one yellow line each, without file names and code."""
 
         def show(message: Warning | str, *_: Any, **__: Any) -> None:
-            self._messages.print(f"warning: {message}", style="yellow", markup=False)
+            self._messages.print(f"warning: {_harmless(str(message))}", style="yellow", markup=False)
 
         with warnings.catch_warnings():
             warnings.showwarning = show

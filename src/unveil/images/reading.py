@@ -40,31 +40,29 @@ def read(source: str | os.PathLike[str] | bytes, *, pixel_limit: int = PIXEL_LIM
         return _read(io.BytesIO(source), None, pixel_limit)
     path = Path(source)
     with _open(path) as stream:
-        before = state(path, stream)
+        before = _state(path, stream)
         try:
             picture = _read(stream, path, pixel_limit)
         except OSError as error:
             raise UnreadablePicture(path, f"cannot be read ({error.strerror or error})") from error
         # Its parts are read one after the other, so a file that changes meanwhile may give halves of two pictures.
-        if state(path, stream) != before:
+        if _state(path, stream) != before:
             raise UnreadablePicture(path, "it changed while it was read; try again when it is complete")
     return picture
 
 
-def state(path: Path, stream: BinaryIO | None = None) -> tuple[tuple[int, ...] | None, ...]:
-    """What is different after a file has changed: of the one at the path, and of the one that is open.
+def _state(path: Path, stream: BinaryIO) -> tuple[object, ...]:
+    """What is different after a file has changed: of the open one, and of the one that lies at the path now."""
+    here = os.fstat(stream.fileno())
+    try:
+        there = path.stat()
+    except OSError:
+        return _marks(here), None
+    return _marks(here), _marks(there)
 
-    Compares equal to an earlier state where nothing has changed; None stands for a file that is not there.
-    """
-    found: list[tuple[int, ...] | None] = []
-    for file in (path, stream.fileno()) if stream is not None else (path,):
-        try:
-            status = os.stat(file)
-        except OSError:
-            found.append(None)
-        else:
-            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
+
+def _marks(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _open(path: Path) -> BinaryIO:

@@ -93,7 +93,11 @@ def copy(
 
 def _check_place(target: Path, *, overwrite: bool) -> None:
     """Refuse what cannot work before the work of encoding is done."""
-    if target.exists() and not target.is_file():
+    try:
+        special = target.exists() and not target.is_file()
+    except OSError as error:
+        raise UnwritablePicture(target, f"cannot be written ({error.strerror or error})") from error
+    if special:
         found = "a folder; name a file in it" if target.is_dir() else "no ordinary file, and is not replaced by one"
         raise UnwritablePicture(target, found)
     if not target.parent.is_dir():

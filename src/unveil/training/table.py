@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 METHODS = {
     "abair": "unveil.training.abair",
+    "constyle": "unveil.training.constyle",
     "mioir": "unveil.training.mioir",
 }
 

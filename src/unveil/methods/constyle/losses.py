@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def contrast_loss(logits: Tensor) -> Tensor:
     """InfoNCE: cross entropy against the first of the logits `B 1+N`, the likeness to the clean version."""
-    return F.cross_entropy(logits.float(), logits.new_zeros(len(logits), dtype=int))
+    return F.cross_entropy(logits.float(), torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
 def content_loss(query: Tensor, key: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from unveil.commands.terminal import Terminal, examples, shown
 
 EXAMPLES = examples(
     "unveil train recipes/abair/fast.yaml --data photographs/ --out runs/first",
-    "unveil train recipes/abair/fast.yaml --data photographs/ --phase pretrain --set pretraining.steps=100",
+    "unveil train recipes/abair/fast.yaml --data photographs/ --phase pretrain --set pretraining.iterations=100",
+    "torchrun --nproc-per-node 2 -m unveil train recipe.yaml --data photographs/ --set pretraining.parts=2",
 )
 
 
@@ -34,7 +35,8 @@ def command(
         typer.Option(
             "--phase",
             metavar="PHASE",
-            help="pretrain, adapt, adapt:noise (one adapter), estimate, export or all, the default; repeatable.",
+            help="A phase of the recipe's method (ABAIR: pretrain, adapt, adapt:noise, estimate), export or all, the "
+            "default; repeatable.",
         ),
     ] = None,
     overrides: Annotated[
@@ -45,15 +47,33 @@ def command(
         bool,
         typer.Option("--resume/--no-resume", help="Go on from the checkpoints in DIR; or refuse a DIR that has some."),
     ] = True,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            "--devices", metavar="N", min=1, help="Processes on this machine, one a GPU where there are some; 1."
+        ),
+    ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", metavar="N", min=1, help="Machines that Slurm has given.")] = 1,
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAME", help="How processes work together: auto, ddp or fsdp.")
+    ] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first; pays on long runs, needs a C++ compiler.")
+    ] = False,
+    every: Annotated[
+        int, typer.Option("--checkpoint-every", metavar="N", min=1, help="Steps between checkpoints.")
+    ] = 500,
     threads: Threads = None,
 ) -> None:
     """Train a model from a recipe, with clean photographs as its data.
 
     Needs the extra 'train'. An interrupted run goes on where it stopped.
     """
+    terminal = Terminal()
     with needs_extra("'unveil train'", "train"):
         from unveil import training
 
+        machine = training.Machine(devices=devices, nodes=nodes, strategy=strategy, compile=compiled, every=every)
         folder = training.run(
             recipe,
             data=data or (),
@@ -62,5 +82,7 @@ def command(
             overrides=overrides or (),
             resume=resume,
             threads=threads,
+            machine=machine,
+            say=terminal.note,
         )
-    Terminal().line(f"{shown(recipe)} -> {shown(folder)}")
+    terminal.line(f"{shown(recipe)} -> {shown(folder)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import numpy as np
@@ -24,18 +24,27 @@ class Pairs:
         degraded, clean: the folders.
         shortest: pairs with a shorter side below this are left out.
         memory: bytes of decoded pixels to keep.
+        only: names of the pairs to take; all by default.
 
     Raises:
         RecipeError: a folder is missing, a picture has no partner, or there are none.
     """
 
-    def __init__(self, degraded: Path, clean: Path, *, shortest: int, memory: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        degraded: Path,
+        clean: Path,
+        *,
+        shortest: int,
+        memory: int = 1 << 30,
+        only: Collection[str] | None = None,
+    ) -> None:
         inputs, truths = (Photographs([folder], shortest=shortest, memory=memory // 2) for folder in (degraded, clean))
         first, second = (
-            {path.relative_to(folder).with_suffix("").as_posix(): index for index, path in enumerate(part.paths)}
-            for folder, part in ((degraded, inputs), (clean, truths))
+            {PurePosixPath(name).with_suffix("").as_posix(): index for index, name in enumerate(part.names)}
+            for part in (inputs, truths)
         )
-        self.names = sorted(first.keys() & second.keys())
+        self.names = sorted(name for name in first.keys() & second.keys() if only is None or name in only)
         if alone := sorted(first.keys() ^ second.keys()):
             where = degraded if alone[0] in first else clean
             raise RecipeError(
@@ -79,11 +88,14 @@ class PairBatches:
         collections: one for each label, drawn equally often.
         batch, patch: B and P.
         seed: of all draws.
+        upright: mirror crops, but do not turn them.
     """
 
-    def __init__(self, collections: Sequence[Pairs], *, batch: int, patch: int, seed: int = 0) -> None:
+    def __init__(
+        self, collections: Sequence[Pairs], *, batch: int, patch: int, seed: int = 0, upright: bool = False
+    ) -> None:
         self.collections = tuple(collections)
-        self.batch, self.patch, self.seed = batch, patch, seed
+        self.batch, self.patch, self.seed, self.upright = batch, patch, seed, upright
 
     def __call__(self, step: int, part: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         random = np.random.default_rng((self.seed, step, part) if part else (self.seed, step))
@@ -95,7 +107,7 @@ class PairBatches:
             turns = int(random.integers(8))
             for side, picture in enumerate(pair):
                 crop = picture[rows : rows + self.patch, columns : columns + self.patch]
-                crop = np.rot90(crop, turns % 4)
+                crop = crop if self.upright else np.rot90(crop, turns % 4)
                 crops[side, sample] = crop[:, ::-1] if turns >= 4 else crop
         degraded, clean = (torch.from_numpy(side).permute(0, 3, 1, 2) for side in crops)
         return degraded, clean, torch.from_numpy(labels)

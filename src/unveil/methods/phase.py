@@ -61,6 +61,8 @@ class Phase(lightning.LightningModule):
         self.seed = seed
         self.record: dict[str, Any] = {}
         """Plain values that travel in every checkpoint: the resolved recipe, the code's version, the data's digest."""
+        self.is_done = False
+        """Whether it has ended before its last step, because more would not help."""
         self.part = 0
         """Which part of the step's batch is at hand."""
 

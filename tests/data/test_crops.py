@@ -51,9 +51,9 @@ def test_upright_crops_are_mirrored_at_most(folder: Path) -> None:
 def test_photographs_held_out_are_not_among_the_others(folder: Path) -> None:
     photographs = Photographs([folder], shortest=32)
     kept, held = photographs.split(2)
-    assert sorted(kept.paths + held.paths) == sorted(photographs.paths)
+    assert sorted(kept.names + held.names) == sorted(photographs.names)
     assert len(held) == len(photographs) // 2
-    assert held.pixels(0) is None or kept.paths[0] != held.paths[0]
+    assert held.pixels(0) is None or kept.names[0] != held.names[0]
     assert photographs.split(0) == (photographs, photographs)
 
 

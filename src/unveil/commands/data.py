@@ -76,7 +76,7 @@ app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": [
 
 @app.callback()
 def data() -> None:
-    """Check data sets that lie on this machine."""
+    """Check data sets that lie on this machine, and pack photographs for training."""
 
 
 def show_report(report: SetReport, terminal: Terminal) -> None:

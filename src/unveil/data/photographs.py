@@ -3,62 +3,79 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from copy import copy
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unveil import images
-from unveil.errors import RecipeError, UnveilError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif")
+from unveil.data.places import open_place
+from unveil.errors import RecipeError, StoreError, UnveilError
 
 
 class Photographs:
-    """Clean photographs of some folders, in a fixed order.
+    """Clean photographs of some places, in a fixed order.
 
     Args:
-        folders: searched recursively, in order; files sorted by path inside each.
+        folders: folders, searched recursively, in order, files sorted by path inside each; tar shards, as the folder
+            of `unveil data shards` or as a pattern (`shards/*.tar`); or URLs of either (extra `cluster`).
         shortest: photographs with a shorter side below this are left out.
         memory: bytes of decoded pixels to keep. What does not fit is decoded anew each time.
 
     Raises:
-        RecipeError: a folder does not exist, or no photograph is large enough.
+        RecipeError: a place does not exist, or no photograph is large enough.
+        StoreError, MissingExtra: a URL does not answer, or its package is not installed.
     """
 
     def __init__(self, folders: Sequence[Path | str], *, shortest: int, memory: int = 2 << 30) -> None:
-        self.paths = [path for folder in folders for path in _pictures(Path(folder))]
+        self._places = [open_place(folder) for folder in folders]
+        self._ends = list(accumulate(len(place) for place in self._places))
+        self._chosen: NDArray[np.int64] = np.arange(self._ends[-1] if self._ends else 0)
         self.shortest = shortest
         self._room = memory
         self._kept: dict[int, NDArray[np.uint8]] = {}
-        self._unfit: set[int] = set()
-        if not self.paths:
+        self._unfit: dict[int, str] = {}
+        if not len(self):
             raise RecipeError(
                 f"no photographs in {[str(folder) for folder in folders]}: give folders of clean pictures with --data"
             )
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._chosen)
+
+    def name(self, index: int) -> str:
+        """Photograph `index` by its path below its folder."""
+        place, inside = self._find(index)
+        return self._places[place].name(inside)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all photographs, in order."""
+        return [self.name(index) for index in range(len(self))]
 
     def pixels(self, index: int) -> NDArray[np.uint8] | None:
-        """Photograph `index` as `H W 3` uint8 sRGB, or `None` where it cannot be read or is too small."""
+        """Photograph `index` as `H W 3` uint8 sRGB, or `None` where it cannot be read or is too small.
+
+        Raises StoreError where a store does not answer: to go on without the photograph would change all that follows.
+        """
         if index in self._kept:
             return self._kept[index]
         if index in self._unfit:
             return None
+        place, inside = self._find(index)
         try:
-            pixels = images.read(self.paths[index]).srgb()
-        except UnveilError:
-            pixels = None
-        if pixels is None or min(pixels.shape[:2]) < self.shortest:
-            self._unfit.add(index)
-            if len(self._unfit) == len(self.paths):
-                raise RecipeError(
-                    f"none of the {len(self.paths)} files is a readable photograph of {self.shortest} pixels or more"
-                )
-            return None
+            pixels = images.read(self._places[place].read(inside)).srgb()
+        except StoreError:
+            raise
+        except (UnveilError, OSError) as error:
+            return self._leave_out(index, str(error))
+        if min(pixels.shape[:2]) < self.shortest:
+            height, width = pixels.shape[:2]
+            return self._leave_out(index, f"{width} x {height}, and sides of {self.shortest} are needed")
         if pixels.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)
         if pixels.nbytes <= self._room:
@@ -66,26 +83,43 @@ class Photographs:
             self._kept[index] = pixels
         return pixels
 
+    def skipped(self) -> dict[str, str]:
+        """What was left out so far, and why: name -> reason. Photographs that nobody asked for are not among them."""
+        lost = {name: reason for place in self._places for name, reason in place.lost().items()}
+        return lost | {self.name(index): reason for index, reason in self._unfit.items()}
+
     def split(self, every: int) -> tuple[Photographs, Photographs]:
         """Two collections: all but each `every`-th photograph, and those; with `every` 0, all of them in both."""
         if every < 2:
             return self, self
         kept, held = copy(self), copy(self)
-        held.paths = self.paths[every - 1 :: every]
-        kept.paths = [path for index, path in enumerate(self.paths) if index % every != every - 1]
-        for part in (kept, held):
-            part._kept, part._unfit = {}, set()
+        is_held = np.arange(len(self)) % every == every - 1
+        for part, chosen in ((kept, self._chosen[~is_held]), (held, self._chosen[is_held])):
+            part._chosen = chosen
+            part._kept, part._unfit = {}, {}
         return kept, held
 
     def digest(self) -> str:
         """`sha256:` over names and sizes of the files: enough to notice that a run was resumed on other data."""
         total = hashlib.sha256()
-        for path in self.paths:
-            total.update(f"{path.name} {path.stat().st_size}\n".encode())
+        inside: list[list[int]] = [[] for _ in self._places]
+        for index in range(len(self)):
+            place, number = self._find(index)
+            inside[place].append(number)
+        for place, numbers in zip(self._places, inside, strict=True):
+            for line in place.lines(numbers):
+                total.update(f"{line}\n".encode())
         return f"sha256:{total.hexdigest()}"
 
+    def _find(self, index: int) -> tuple[int, int]:
+        """The place of a photograph, and its number there."""
+        number = int(self._chosen[index])
+        place = bisect_right(self._ends, number)
+        return place, number - (self._ends[place - 1] if place else 0)
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise RecipeError(f"{folder} is not a folder; training data are folders of clean photographs")
-    yield from (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
+    def _leave_out(self, index: int, reason: str) -> None:
+        self._unfit[index] = reason
+        if len(self._unfit) == len(self):
+            raise RecipeError(
+                f"none of the {len(self)} files is a readable photograph of {self.shortest} pixels or more"
+            )

@@ -1,6 +1,6 @@
 """What can be read from a weightless ONNX graph without any ONNX package: its inputs, and where its weights belong.
 
-ONNX files are Protocol Buffers; only the few fields needed here are decoded. Their numbers are those of onnx.proto:
+Only the few fields needed here are decoded. Their numbers are those of onnx.proto:
 ModelProto.graph 7; GraphProto.initializer 5, input 11, output 12; ValueInfoProto name 1, type 2;
 TypeProto.tensor_type 1; Tensor.shape 2; Shape.dim 1; Dimension dim_value 1, dim_param 2; TensorProto dims 1, name 8,
 external_data 13, data_location 14.
@@ -8,19 +8,21 @@ external_data 13, data_location 14.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unveil.engines.messages import fields, messages, text_of, varints
+from unveil.engines.vetting import vet
 from unveil.errors import EngineError, InvalidModel
 from unveil.models import Model
 
 LOCATION = "weights.bin"
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,29 @@ class Signature:
 
 
 def read_signature(graph: bytes) -> Signature:
-    """Read the signature of a serialised ONNX model.
+    """Read the signature of a serialised ONNX model, which is vetted first: see `unveil.engines.vetting`.
 
     Raises:
-        InvalidModel: the bytes are no ONNX model, or weights are said to lie anywhere but in `weights.bin`.
+        InvalidModel: the bytes are no ONNX model; it holds what no network needs; or weights are said to lie anywhere
+            but in `weights.bin`, one after the other.
     """
     try:
-        return _signature(memoryview(graph))
+        vet(graph)
+        signature = _signature(memoryview(graph))
+        _check_places(signature.weights)
+        return signature
     except (ValueError, IndexError) as error:
         raise InvalidModel(f"a graph of the model file is no ONNX graph ({error}); fetch the file again.") from error
+
+
+def _check_places(weights: Mapping[str, Place]) -> None:
+    """Weights lie one after the other, so that no offset makes a runtime write or read a file of any size."""
+    at = 0
+    for name, place in weights.items():
+        length = 4 * math.prod(place.shape)
+        if (place.offset, place.length) != (at, length):
+            raise ValueError(f"its weight '{name}' of {length} bytes lies at {place.offset}, expected {at}")
+        at += length
 
 
 def solve_dimensions(signature: Signature, dimensions: Mapping[str, int]) -> dict[str, int]:
@@ -136,10 +152,12 @@ def _signature(model: memoryview) -> Signature:
     outputs: list[str] = []
     weights: dict[str, Place] = {}
     inner: set[str] = set()
-    for graph in _messages(model, 7):
-        for number, value in _fields(graph):
+    for graph in messages(model, 7):
+        for number, value in fields(graph):
             if number == 5 and isinstance(value, memoryview):
                 name, place = _initialiser(value)
+                if name in inner:
+                    raise ValueError(f"it has two weights '{name}'")
                 inner.add(name)
                 if place is not None:
                     weights[name] = place
@@ -158,13 +176,15 @@ def _signature(model: memoryview) -> Signature:
 def _initialiser(tensor: memoryview) -> tuple[str, Place | None]:
     name, external, entries = "", False, dict[str, str]()
     shape: list[int] = []
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == 1:
-            shape.extend(_varints(value) if isinstance(value, memoryview) else [value])
+            shape.extend(varints(value) if isinstance(value, memoryview) else [value])
         elif number == 8 and isinstance(value, memoryview):
-            name = _text(value)
+            name = text_of(value)
         elif number == 13 and isinstance(value, memoryview):
-            pair = {key: _text(text) for key, text in _fields(value) if isinstance(text, memoryview)}
+            pair = {key: text_of(text) for key, text in fields(value) if isinstance(text, memoryview)}
+            if pair.get(1, "") in entries:
+                raise ValueError(f"its weight '{name}' has two places")
             entries[pair.get(1, "")] = pair.get(2, "")
         elif number == 14:
             external = value == 1
@@ -176,63 +196,16 @@ def _initialiser(tensor: memoryview) -> tuple[str, Place | None]:
 
 
 def _value(info: memoryview) -> tuple[str, tuple[int | str, ...]]:
-    name = "".join(_text(value) for value in _messages(info, 1))
-    tensors = (tensor for kind in _messages(info, 2) for tensor in _messages(kind, 1))
-    shapes = (shape for tensor in tensors for shape in _messages(tensor, 2))
-    return name, tuple(_side(side) for shape in shapes for side in _messages(shape, 1))
+    name = "".join(text_of(value) for value in messages(info, 1))
+    tensors = (tensor for kind in messages(info, 2) for tensor in messages(kind, 1))
+    shapes = (shape for tensor in tensors for shape in messages(tensor, 2))
+    return name, tuple(_side(side) for shape in shapes for side in messages(shape, 1))
 
 
 def _side(side: memoryview) -> int | str:
-    for number, value in _fields(side):
+    for number, value in fields(side):
         if number == 1 and isinstance(value, int):
             return value
         if number == 2 and isinstance(value, memoryview):
-            return _text(value)
+            return text_of(value)
     return ""
-
-
-def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
-    return (value for number, value in _fields(data) if number == wanted and isinstance(value, memoryview))
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        if kind == VARINT:
-            value, at = _varint(data, at)
-            yield tag >> 3, value
-            continue
-        if kind == BYTES:
-            length, at = _varint(data, at)
-        elif kind in (FIXED64, FIXED32):
-            length = 8 if kind == FIXED64 else 4
-        else:
-            raise ValueError(f"unknown wire type {kind}")
-        if at + length > len(data):
-            raise ValueError("it ends too early")
-        yield tag >> 3, data[at : at + length]
-        at += length
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number that does not end")
-
-
-def _varints(data: memoryview) -> Iterator[int]:
-    at = 0
-    while at < len(data):
-        value, at = _varint(data, at)
-        yield value
-
-
-def _text(data: memoryview) -> str:
-    return bytes(data).decode("utf-8")

@@ -20,6 +20,8 @@ CLEAN = "clean"
 
 # No network comes near these; a card beyond them is damaged or hostile, and would only fail later by exhausting memory.
 LARGEST_STEP = 4096
+LARGEST_TILE = 4096
+LARGEST_VIEWS = 1 << 24
 LARGEST_SIDE = 4096
 MOST_CROPS = 64
 
@@ -79,12 +81,16 @@ class EstimatorCard:
             raise values.wrong("classes", "an empty list", "the names of the logits")
         if CLEAN in classes[:-1]:
             raise values.wrong("classes", f"{CLEAN!r} before the end", f"{CLEAN!r} last, or not at all")
+        side, crops = values.integer("side", 0, LARGEST_SIDE), values.integer("crops", 0, MOST_CROPS)
+        if (crops + 1) * side * side > LARGEST_VIEWS:
+            found, most = f"{side} with {crops} crops", f"{LARGEST_VIEWS / 1e6:.0f} megapixels"
+            raise values.wrong("side", found, f"no more than {most} of views")
         return cls(
             name=values.text("name"),
             config=values.mapping("config"),
             classes=classes,
-            side=values.integer("side", 0, LARGEST_SIDE),
-            crops=values.integer("crops", 0, MOST_CROPS),
+            side=side,
+            crops=crops,
             global_weight=values.number("global_weight", 0.0),
             temperature=values.number("temperature", 1e-6),
             clean_threshold=values.number("clean_threshold", 0.0),
@@ -99,7 +105,8 @@ class Card:
     """Everything about a model that is not an array. `network` has the keys `name` and `config`.
 
     `codes` are inputs of the restoring network beside the image, computed once per picture. With `prompts`, the names
-    of the rows of the table `prompts`, they come from a prompt; otherwise from the picture.
+    of the rows of the table `prompts`, they come from a prompt; otherwise from the picture. `map` names the classes of
+    the network that tells the damage of every region, if there is one.
     """
 
     name: str
@@ -114,6 +121,7 @@ class Card:
     blend: Literal["sw", "oh", "none"] = "sw"
     codes: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    map: tuple[str, ...] = ()
     summary: str = ""
     licence: str = ""
     training_data: str = ""
@@ -165,14 +173,19 @@ class Card:
         for degradation, printed in degradations.items():
             if not isinstance(printed, str):
                 raise values.wrong(f"degradations.{degradation}", _kind(printed), "a text")
+            values.check_letters("degradations", degradation + printed)
         estimator = None if values.take("estimator") is None else EstimatorCard.from_fields(values.nested("estimator"))
         adapters = values.nested("adapters")
+        multiple, stride = (values.integer(key, 1, LARGEST_STEP) for key in ("size_multiple", "stride"))
+        halo = values.integer("halo", 0, LARGEST_STEP)
+        if (least := 4 * halo + multiple + stride) > LARGEST_TILE:
+            raise values.wrong("halo", f"{halo}, which makes tiles of {least} pixels", f"at most {LARGEST_TILE}")
         return cls(
             name=values.text("name"),
             network={"name": network.text("name"), "config": network.mapping("config")},
-            size_multiple=values.integer("size_multiple", 1, LARGEST_STEP),
-            stride=values.integer("stride", 1, LARGEST_STEP),
-            halo=values.integer("halo", 0, LARGEST_STEP),
+            size_multiple=multiple,
+            stride=stride,
+            halo=halo,
             base_checksum=values.text("base_checksum"),
             degradations=degradations,
             adapters={name: AdapterCard.from_fields(adapters.nested(name)) for name in adapters.values},
@@ -180,6 +193,7 @@ class Card:
             blend=blend,
             codes=values.names("codes"),
             prompts=values.names("prompts") if "prompts" in values.values else (),
+            map=values.names("map") if "map" in values.values else (),
             summary=values.text("summary"),
             licence=values.text("licence"),
             training_data=values.text("training_data"),
@@ -208,7 +222,13 @@ class Fields:
         value = self.take(key)
         if not isinstance(value, str):
             raise self.wrong(key, _kind(value), "a text")
+        self.check_letters(key, value)
         return value
+
+    def check_letters(self, key: str, text: str) -> None:
+        """Refuse what a terminal would obey or no file can hold: a card's texts are printed, and come from anywhere."""
+        if not all(letter.isprintable() or letter in "\n\t" for letter in text):
+            raise self.wrong(key, repr(text)[:80], "a text without control characters")
 
     def integer(self, key: str, low: int, high: int | None) -> int:
         value = self.take(key)
@@ -250,6 +270,7 @@ class Fields:
             raise self.wrong(key, "a list with other things", "a list of texts")
         if len(set(names)) != len(names):
             raise self.wrong(key, f"{', '.join(names)}, with a name twice", "every name once")
+        self.check_letters(key, "".join(names))
         return names
 
     def mapping(self, key: str) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from unveil.models.card import Card
 
 KEY = "unveil"
 PROMPTS = "prompts"
+LARGEST_FILE = 4 << 30
+LARGEST_HEADER = 16 << 20
 ROLES = ("restore", "estimate", "encode", "prompt", "map")
 
 
@@ -169,6 +171,7 @@ def load(
     if not path.is_file():
         raise ModelNotFound(f"{path}: no such file.")
     try:
+        _check_size(path)
         with safe_open(path, framework="numpy") as opened:
             metadata: dict[str, str] = opened.metadata() or {}
             if key not in metadata:
@@ -184,6 +187,17 @@ def _advice(metadata: dict[str, str]) -> str:
     if "unveil-adapter" in metadata:
         return "an adapter, not a model; 'unveil adapters add MODEL ADAPTER' puts it into one."
     return "a safetensors file, but without unveil's card; make a model file with `unveil export`."
+
+
+def _check_size(path: Path) -> None:
+    """Before anything is allocated: no array is larger than the file, and the header is parsed as a whole."""
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise InvalidModel(f"{path}: {size / 1e9:.1f} GB, the limit for a model file is {LARGEST_FILE / 1e9:.1f} GB.")
+    with path.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+    if size >= 8 and header > min(LARGEST_HEADER, size):
+        raise InvalidModel(f"{path}: not a model file, or cut short (a header of {header} bytes); fetch it again.")
 
 
 def _assemble(path: Path, card: Card, tensors: Mapping[str, NDArray[Any]]) -> Model:
@@ -230,6 +244,7 @@ def check(model: Model) -> None:
         for name, array in named.items():
             _check_array(f"weights/{role}/{name}", array)
     wanted = ["restore", *(["estimate"] if card.estimator else []), *([code_role(card)] if card.codes else [])]
+    wanted += ["map"] if card.map else []
     for role in wanted:
         if not model.graphs.get(role):
             raise InvalidModel(f"has no graph 'graphs/{role}', which its card calls for.")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unveil.errors import InvalidModel, InvalidRequest, MissingExtra, ModelError, ModelNotFound
 from unveil.models.card import Card
-from unveil.models.file import KEY, Model, read_card, write
+from unveil.models.file import KEY, LARGEST_FILE, Model, read_card, write
 from unveil.models.page import write_page
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PREFIX = "hf:"
 FILE = "model.safetensors"
 SUFFIX = ".safetensors"
-LARGEST = 4 << 30
 PATIENCE = 20.0
 """Seconds to wait for an answer of the hub before the copy in the cache is used."""
 
@@ -70,16 +69,24 @@ def parse(text: str) -> Address:
     if not is_address(text) or match is None:
         raise InvalidRequest(f"{text!r} is no address on the hub; write hf:owner/name, or hf:owner/name@revision.")
     file = match["file"]
-    if file is not None and (not file.endswith(SUFFIX) or ".." in PurePosixPath(file).parts):
+    if file is not None and not _is_inside(file):
         raise InvalidRequest(f"{text}: only model files ending in {SUFFIX} are fetched, they cannot hold code.")
     return Address(match["repository"], file, match["revision"])
+
+
+def _is_inside(file: str) -> bool:
+    """Whether this is a model file at or below the repository's root, on every system."""
+    parts = file.split("/")
+    return (
+        file.endswith(SUFFIX) and file.isprintable() and not {"", ".", ".."} & {*parts} and not set(file) & set("\\:")
+    )
 
 
 @lru_cache(maxsize=32)
 def fetch(text: str) -> Path:
     """The model file of an address, downloaded once into the hub's cache; a process asks the hub once.
 
-    The header is looked at first: a file without unveil's card, or larger than `LARGEST` bytes, is not downloaded.
+    The header is looked at first: a file without unveil's card, or larger than a model file may be, is not downloaded.
     Where the hub is out of reach (`HF_HUB_OFFLINE=1` says so on purpose), the copy in the cache is used.
 
     Raises:
@@ -176,10 +183,10 @@ def _choose(address: Address, sizes: dict[str, int | None]) -> str:
 
 
 def _check_size(address: Address, name: str, size: int | None) -> None:
-    if size is None or size > LARGEST:
+    if size is None or size > LARGEST_FILE:
         found = "of unknown size" if size is None else f"{size / 1e9:.1f} GB"
         raise InvalidModel(
-            f"{address}: {name} is {found}, the limit is {LARGEST / 1e9:.1f} GB; "
+            f"{address}: {name} is {found}, the limit is {LARGEST_FILE / 1e9:.1f} GB; "
             "download it yourself and give its path if that is meant."
         )
 

@@ -1,0 +1,61 @@
+"""Reading Protocol Buffers, in which ONNX graphs are written: fields by their number, and nothing assumed of them.
+
+Raises ValueError or IndexError for what is cut short or no such message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+
+def messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
+    """The fields of one number that are messages, texts or bytes."""
+    return (value for number, value in fields(data) if number == wanted and isinstance(value, memoryview))
+
+
+def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Every field of a message with its number: a whole number, or a view of its bytes."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        kind = tag & 7
+        if kind == VARINT:
+            value, at = _varint(data, at)
+            yield tag >> 3, value
+            continue
+        if kind == BYTES:
+            length, at = _varint(data, at)
+        elif kind in (FIXED64, FIXED32):
+            length = 8 if kind == FIXED64 else 4
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+        if at + length > len(data):
+            raise ValueError("it ends too early")
+        yield tag >> 3, data[at : at + length]
+        at += length
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number that does not end")
+
+
+def varints(data: memoryview) -> Iterator[int]:
+    """The numbers of a packed field."""
+    at = 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        yield value
+
+
+def text_of(data: memoryview) -> str:
+    """The text of a field."""
+    return bytes(data).decode("utf-8")

@@ -20,8 +20,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from unveil.errors import (
+    CheckpointError,
     DataError,
     DataSetMissing,
+    Diverged,
     DownloadFailed,
     EngineError,
     InvalidModel,
@@ -35,6 +37,7 @@ from unveil.errors import (
     PictureTooLarge,
     RecipeError,
     StoreError,
+    TrainingError,
     UnknownNetwork,
     UnreadablePicture,
     UnsafeArchive,
@@ -53,9 +56,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckpointError",
     "DataError",
     "DataSetMissing",
     "Diagnosis",
+    "Diverged",
     "DownloadFailed",
     "EngineError",
     "InvalidModel",
@@ -72,6 +77,7 @@ __all__ = [
     "Restoration",
     "Restorer",
     "StoreError",
+    "TrainingError",
     "UnknownNetwork",
     "UnreadablePicture",
     "UnsafeArchive",

@@ -16,6 +16,9 @@ UnveilError
 │   └── MissingExtra        a package of an optional extra is not installed
 ├── InvalidRequest          an argument contradicts another one, or names what the model does not have
 ├── RecipeError             a training recipe is wrong
+├── TrainingError           a run of training cannot go on
+│   ├── Diverged            its loss or gradients are no numbers
+│   └── CheckpointError     a checkpoint cannot be written, or none of those that are there can be read
 ├── StoreError              a folder or an object store does not answer, or forbids what is asked of it
 └── DataError               something is wrong with a data set
     ├── DataSetMissing      a set, or a part of it, is not where it was looked for
@@ -101,6 +104,18 @@ class InvalidRequest(UnveilError, ValueError):
 
 class RecipeError(UnveilError):
     """Raised when a training recipe has an unknown key, a missing one, or a value that cannot work."""
+
+
+class TrainingError(UnveilError):
+    """A run of training cannot go on."""
+
+
+class Diverged(TrainingError):
+    """Raised when the loss or the gradients of a step are no numbers, before the step reaches the weights."""
+
+
+class CheckpointError(TrainingError):
+    """Raised when a checkpoint cannot be written, or when none of those that are there can be read."""
 
 
 class StoreError(UnveilError):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unveil.commands.arguments import Threads
+from unveil.commands.batch import Terminated
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
 
@@ -74,15 +75,19 @@ def command(
         from unveil import training
 
         machine = training.Machine(devices=devices, nodes=nodes, strategy=strategy, compile=compiled, every=every)
-        folder = training.run(
-            recipe,
-            data=data or (),
-            out=out,
-            phases=phases or ("all",),
-            overrides=overrides or (),
-            resume=resume,
-            threads=threads,
-            machine=machine,
-            say=terminal.note,
-        )
+        try:
+            folder = training.run(
+                recipe,
+                data=data or (),
+                out=out,
+                phases=phases or ("all",),
+                overrides=overrides or (),
+                resume=resume,
+                threads=threads,
+                machine=machine,
+                say=terminal.note,
+            )
+        except KeyboardInterrupt as stop:
+            terminal.note(f"interrupted: {stop}")
+            raise (Terminated() if isinstance(stop, training.Terminated) else stop) from None
     terminal.line(f"{shown(recipe)} -> {shown(folder)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from unveil.errors import RecipeError
 from unveil.methods.phase import Phase
-from unveil.training.interruption import Interruption
+from unveil.training.checkpoints import FINAL, LAST, Checkpoints
+from unveil.training.guard import Guard
+from unveil.training.interruption import Interruption, Terminated
 from unveil.training.recipe import Stage
 
 
@@ -47,6 +50,18 @@ class Machine:
         several = devices * nodes > 1
         strategy = "ddp" if several and self.strategy == "auto" else self.strategy
         return {"devices": devices, "num_nodes": nodes, "strategy": strategy, "use_distributed_sampler": False}
+
+
+class _Bar(TQDMProgressBar):
+    """The progress of one phase, called by its name instead of an epoch's number."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(refresh_rate=20)
+        self.name = name
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description(self.name)
 
 
 class Batches(Protocol):
@@ -92,7 +107,14 @@ class _Data(lightning.LightningDataModule):
 
 
 def fit(
-    phase: Phase, stage: Stage, batches: Batches, where: Path, *, precision: str, machine: Machine | None = None
+    phase: Phase,
+    stage: Stage,
+    batches: Batches,
+    where: Path,
+    *,
+    precision: str,
+    machine: Machine | None = None,
+    watchers: Sequence[Callback] = (),
 ) -> None:
     """Train a phase to its last step, from `last.ckpt` in its folder where there is one, and write `final.ckpt`.
 
@@ -103,9 +125,12 @@ def fit(
         where: folder of the phase: checkpoints, metrics.csv, TensorBoard events.
         precision: Lightning's word, `bf16-mixed` say.
         machine: what to run on; one process by default.
+        watchers: further callbacks. One that sets the phase's `is_done` may stop it before its last step.
 
     Raises:
         RecipeError: the number of processes does not divide the parts of a batch.
+        Diverged: loss or gradients of a step are no numbers; the weights have not been touched.
+        CheckpointError: `final.ckpt` cannot be written, or no checkpoint of those that are there can be read.
         KeyboardInterrupt: it was stopped; the checkpoint is written and the same call goes on.
     """
     arguments = (machine or Machine()).arguments()
@@ -115,19 +140,22 @@ def fit(
             f"{where.name}: {processes} processes cannot share out {stage.parts} parts of a batch; "
             f"set parts to a multiple of {processes} (it changes what is drawn, so keep it when you resume)"
         )
-    last = where / "last.ckpt"
-    start = int(torch.load(last, weights_only=True, mmap=True)["global_step"]) if last.exists() else 0
+    checkpoints = Checkpoints(where)
+    last, start = checkpoints.begin()
     if machine and machine.compile:
         phase.compile_network()
+    interruption = Interruption()
     keep: list[Callback] = [
         ModelCheckpoint(
             where,
-            filename="last",
+            filename=Path(LAST).stem,
             every_n_train_steps=machine.every if machine else Machine().every,
             enable_version_counter=False,
         ),
-        TQDMProgressBar(refresh_rate=20),
-        Interruption(),
+        _Bar(where.name),
+        Guard(where, batches, parts=stage.parts, allowed=stage.skip_steps),
+        interruption,
+        *watchers,
     ]
     trainer = lightning.Trainer(
         max_steps=stage.iterations,
@@ -136,21 +164,25 @@ def fit(
         precision=precision,  # type: ignore[arg-type]
         gradient_clip_val=stage.clip or None,
         callbacks=keep,
+        plugins=[checkpoints],
         logger=[CSVLogger(where, name="", version=""), TensorBoardLogger(where, name="", version="")],
-        log_every_n_steps=50,
+        log_every_n_steps=max(1, min(50, stage.iterations // 20)),
         enable_model_summary=False,
         default_root_dir=where,
         **arguments,
     )
     data = _Data(batches, stage, start=start)
-    trainer.fit(phase, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    if trainer.global_step < stage.iterations:
-        trainer.save_checkpoint(last)
-        raise KeyboardInterrupt(f"stopped at step {trainer.global_step} of {stage.iterations}; run again to go on")
-    trainer.save_checkpoint(where / "final.ckpt", weights_only=True)
+    trainer.fit(phase, datamodule=data, ckpt_path=last, weights_only=True)
+    if trainer.global_step < stage.iterations and not phase.is_done:
+        trainer.save_checkpoint(where / LAST)
+        kept = checkpoints.begin()[1] if trainer.is_global_zero else trainer.global_step
+        said = f"{where.name}: stopped at step {trainer.global_step} of {stage.iterations}"
+        stop = Terminated if interruption.terminated else KeyboardInterrupt
+        raise stop(f"{said}; the same command goes on from step {kept}")
+    trainer.save_checkpoint(where / FINAL, weights_only=True)
     trainer.strategy.barrier()
     if trainer.is_global_zero:
-        last.unlink(missing_ok=True)
+        checkpoints.end()
 
 
 def part(path: Path, prefix: str) -> dict[str, Any]:

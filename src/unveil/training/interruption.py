@@ -1,4 +1,4 @@
-"""Ctrl-C during training: finish the step, keep a checkpoint, lose nothing."""
+"""Ctrl-C or SIGTERM during training: finish the step, keep a checkpoint, lose nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as a machine does that is shut down."""
+
+
 class Interruption(Callback):
-    """Turns the first interrupt into a stop after the present step; a second one stops at once.
+    """Turns the first Ctrl-C or SIGTERM into a stop after the present step; a second one stops at once.
 
     A stop in the middle of a step would leave weights and optimiser states of different steps in the checkpoint.
     """
 
     def __init__(self) -> None:
-        self._earlier: Any = None
+        self._earlier: dict[int, Any] = {}
         self._asked = False
+        self.terminated = False
+        """Whether it was SIGTERM that asked."""
 
     def on_train_batch_end(
         self,
@@ -33,17 +39,20 @@ class Interruption(Callback):
         if self._asked and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             trainer.should_stop = True
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
 
         def stop(number: int, frame: FrameType | None) -> None:
             self._asked = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.terminated |= number == signal.SIGTERM
+            signal.signal(number, signal.default_int_handler)
 
-        self._earlier = signal.signal(signal.SIGINT, stop)
+        # Not earlier: Lightning sets handlers of its own before it begins, and what it does on SIGTERM keeps nothing.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._earlier[number] = signal.signal(number, stop)
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._restore()
 
     def on_exception(
@@ -52,6 +61,5 @@ class Interruption(Callback):
         self._restore()
 
     def _restore(self) -> None:
-        if self._earlier is not None:
-            signal.signal(signal.SIGINT, self._earlier)
-            self._earlier = None
+        while self._earlier:
+            signal.signal(*self._earlier.popitem())

@@ -24,6 +24,8 @@ class Stage:
     `batch` counts the samples of one optimiser step, on all processes together. It is drawn in `parts` of equal size,
     each with random numbers of its own, and the processes share the parts out: so what is trained depends on the recipe
     and not on their number, which must divide `parts`.
+
+    `skip_steps` bad steps, whose loss or gradients are no numbers, are left out before one ends the phase.
     """
 
     iterations: int
@@ -35,6 +37,7 @@ class Stage:
     floor: float = 1e-3
     clip: float = 1.0
     parts: int = 1
+    skip_steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch", "patch", "parts"):

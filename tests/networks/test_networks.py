@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "constyle-conv": {"dim": 8},
     "constyle-restormer": {"dim": 8, "left": [1, 1, 1], "bottom": 1, "right": [1, 1, 1], "refinement": 1},
     "constyle-nafnet": {"dim": 8, "left": [1, 1, 1], "bottom": 1, "right": [1, 1, 1]},
+    "guided": {"of": {"name": "conv", "dim": 8}},
     "constyle-maxim": {"dim": 16, "bottom": 1, "sides": (4, 4, 2, 8)},
     "uformer": {
         "dim": 4,
@@ -223,6 +224,9 @@ def session(graph: Any, network: nn.Module) -> Any:
     """A graph in ONNX Runtime with the weights of a network."""
     import onnxruntime
 
+    from unveil.engines.graph import read_signature
+
+    assert set(read_signature(graph.data).weights) == set(graph.weights)
     state = network.state_dict()
     weights = {key: state[key].numpy() for key in graph.weights}
     options = onnxruntime.SessionOptions()

@@ -69,17 +69,17 @@ def parse(text: str) -> Address:
     if not is_address(text) or match is None:
         raise InvalidRequest(f"{text!r} is no address on the hub; write hf:owner/name, or hf:owner/name@revision.")
     file = match["file"]
-    if file is not None and not _is_inside(file):
+    if file is not None and not (file.endswith(SUFFIX) and _stays_inside(file)):
         raise InvalidRequest(f"{text}: only model files ending in {SUFFIX} are fetched, they cannot hold code.")
-    return Address(match["repository"], file, match["revision"])
+    revision = match["revision"]
+    if revision is not None and not _stays_inside(revision):
+        raise InvalidRequest(f"{text}: {revision!r} is no name of a branch, a tag or a commit.")
+    return Address(match["repository"], file, revision)
 
 
-def _is_inside(file: str) -> bool:
-    """Whether this is a model file at or below the repository's root, on every system."""
-    parts = file.split("/")
-    return (
-        file.endswith(SUFFIX) and file.isprintable() and not {"", ".", ".."} & {*parts} and not set(file) & set("\\:")
-    )
+def _stays_inside(name: str) -> bool:
+    """Whether a name with slashes lies below the folder it is joined to, on every system: the hub's cache does so."""
+    return name.isprintable() and not {"", ".", ".."} & set(name.split("/")) and not set("\\:") & set(name)
 
 
 @lru_cache(maxsize=32)

@@ -19,7 +19,11 @@ EXAMPLES = examples(
     "unveil prepare                                        lists the sets",
     "unveil prepare div2k --part train --root data         downloads, unpacks and checks",
     "unveil prepare lol-v1 --root data --from LOLdataset.zip",
+    "unveil prepare mioir --root data --from photographs/  makes MiOIR's test sets of clean pictures",
 )
+
+MIOIR = "mioir"
+"""A name of no data set: sets with this paper's degradations, made of somebody's own pictures."""
 
 
 def command(
@@ -46,15 +50,21 @@ def command(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Only the first N files of a set that has many."),
+        typer.Option("--limit", metavar="N", min=1, help="Only the first N files of a set, or N pictures for mioir."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep-archives", help="Keep what was downloaded after unpacking.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="For mioir: same seed, same pictures, same sets.")] = None,
+    depths: Annotated[
+        Path | None,
+        typer.Option("--depth", metavar="DIR", help="For mioir: depth maps with the pictures' names; made up without."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fetch a public data set into DIR/NAME and check it, or say how to fetch it by hand.
 
     An interrupted download goes on where it was. Archives of sets that only drives and forms give away are unpacked,
-    arranged and checked with --from.
+    arranged and checked with --from. 'mioir' is made: seven degradations of the pictures in a folder, in and out of the
+    range of training, as that paper makes them; this needs the extra 'train'.
     """
     from unveil.datasets import catalogue
 
@@ -62,6 +72,14 @@ def command(
     if name is None:
         _list(terminal)
         return
+    if name == MIOIR:
+        if parts or urls or keep or len(sources or ()) != 1:
+            raise InvalidRequest("mioir is made of one folder of clean pictures: give it, and it alone, with --from")
+        from unveil.commands.making import make
+
+        raise typer.Exit(make(sources[0] if sources else Path(), root, seed or 0, depths, limit, terminal))
+    if seed is not None or depths is not None:
+        raise InvalidRequest("--seed and --depth are for 'unveil prepare mioir'; other sets are fetched as they are")
     entry, part = catalogue.find(name)
     wanted = [*(parts or ()), *([part] if part else [])]
     code = _prepare(entry, root, sources or [], wanted, urls or [], limit, keep, terminal)

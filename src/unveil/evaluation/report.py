@@ -76,7 +76,10 @@ class Report:
             )
         own = [f"{row.of.printed}, {row.of.label}" for row in self.rows if row.of.ours]
         if own and self.suite.name != "local":
-            parts.append(f"The paper does not say how these were made, what stands here is ours: {'; '.join(own)}.")
+            parts.append(
+                "Which pictures these are, or how they are made, the paper does not say; what stands here is ours: "
+                f"{'; '.join(own)}."
+            )
         parts += [text for table in beside(self.suite.name) for text in self._published(table)]
         if self.skipped:
             parts.append("Not measured, for want of their files: " + "; ".join(self.skipped) + ".")

@@ -168,8 +168,8 @@ class FoundSet:
             PictureError: a file cannot be read.
             InvalidRequest: the two differ in size.
         """
-        truth = self._fitted(_read(item.truth))
-        degraded = truth if item.degraded is None else _read(item.degraded)
+        truth = self._fitted(read_picture(item.truth))
+        degraded = truth if item.degraded is None else read_picture(item.degraded)
         if degraded.shape != truth.shape:
             raise InvalidRequest(
                 f"{item.name} is {degraded.shape[1]} x {degraded.shape[0]} and its truth {truth.shape[1]} x "
@@ -221,6 +221,7 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read(path: Path) -> Pixels:
+def read_picture(path: Path) -> Pixels:
+    """A file as H W 3, float32, 0..1, sRGB."""
     pixels = images.read(path).srgb()
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)

@@ -24,6 +24,7 @@ from unveil.evaluation.sizing import Sizing
 from unveil.evaluation.subjects import INPUT, Unrestored
 from unveil.evaluation.suites import DAMAGES
 from unveil.evaluation.tables import rows
+from unveil.methods.mioir.degradations import Span
 from unveil.methods.mioir.tasks import TASKS
 from unveil.training.recipe import read_mapping, section
 
@@ -186,9 +187,10 @@ def read_damage(value: Any) -> tuple[list[str], Damage]:
         return [degradation], damage
     if isinstance(value, dict) and set(value) == {"degradation", "severity"}:
         return [value["degradation"]], Generated(value["degradation"], float(value["severity"]))
-    is_task = isinstance(value, dict) and set(value) == {"task", "range"}
-    if is_task and value["task"] in TASKS and value["range"] in ("in", "out"):
-        return [value["task"]], PublishedTask(value["task"], value["range"])
+    if isinstance(value, dict) and set(value) == {"task", "range"} and value["task"] in TASKS:
+        spans: dict[Any, Span] = {"in": "in", "out": "out"}
+        if span := spans.get(value["range"]):
+            return [value["task"]], PublishedTask(value["task"], span)
     raise RecipeError(
         f"tests.damages: {value!r} is unknown; known are {', '.join(DAMAGES)}, {{degradation: NAME, severity: 0..1}}, "
         f"{{task: NAME, range: in or out}} with {', '.join(TASKS)}, and lists of these"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unveil.degradations import Bits, Blur, Dark
 from unveil.evaluation.baselines import ROUND
-from unveil.evaluation.damage import Damage, FewBits, GaussianNoise, Generated, JpegFile, Unchanged
+from unveil.evaluation.damage import Damage, FewBits, GaussianNoise, Generated, JpegFile, PublishedTask, Unchanged
 from unveil.evaluation.sets import EvaluationSet, Folder
 from unveil.evaluation.sizing import Sizing
+from unveil.methods.mioir.degradations import Span
 
 WHOLE = Sizing("whole")
 
@@ -153,27 +154,56 @@ def additional() -> tuple[EvaluationSet, ...]:
     )
 
 
+MIOIR_TASKS = ("sr", "lowres"), *((task, task) for task in ("blur", "noise", "jpeg", "rain", "haze", "dark"))
+"""The authors' names and ours, in the order of the paper's tables."""
+
+MIOIR_SPANS: tuple[tuple[str, Span], ...] = (("", "in"), ("_outbig", "out"))
+"""What the authors add to these names, in and out of the distribution of training."""
+
+
 def mioir() -> tuple[EvaluationSet, ...]:
     """Tasks in the order of the paper's tables; degraded folders as the authors name them."""
-    tasks = ("sr", "lowres"), ("blur", "blur"), ("noise", "noise"), ("jpeg", "jpeg"), ("rain", "rain"), ("haze", "haze")
-    made = [
+    unknown = ("ntire18-difficult", "ntire18-mild", "ntire18-wild", "ntire20", "t-oled")
+    made = _seven("mio100", ("original/", ""), "MiO100", expected=100)
+    return (*made, *(public(name, "unknown", "unknown", MIOIR) for name in unknown))
+
+
+def mioir_own() -> tuple[EvaluationSet, ...]:
+    """What `unveil prepare mioir` wrote."""
+    return _seven("mioir", ("",), "own pictures", expected=None)
+
+
+def mioir_local() -> tuple[EvaluationSet, ...]:
+    """The same made on the fly, from pictures that can be kept beside the code."""
+    way = Way(MIOIR.protocols, Sizing("corner", 4))
+    return tuple(
+        public(
+            "kodak24", f"{task}{suffix}", name, way, key=f"{task}{suffix}", damage=PublishedTask(name, span), ours=True
+        )
+        for suffix, span in MIOIR_SPANS
+        for task, name in MIOIR_TASKS
+    )
+
+
+def _seven(folder: str, homes: Sequence[str], printed: str, *, expected: int | None) -> tuple[EvaluationSet, ...]:
+    """The seven tasks twice, as pairs in the authors' folders below any of `homes`."""
+    return tuple(
         EvaluationSet(
             name=f"{task}{suffix}",
-            printed=f"MiO100, {kind}",
+            printed=f"{printed}, {'In-Dis' if span == 'in' else 'Out-Dis'}",
             label=task,
             degradation=degradation,
             folders=tuple(
-                Folder("mio100", f"{home}{task}{suffix}/*", ((rf"^{home}[^/]+/(.*?)(x4)?$", rf"{home}GT/\1"),))
-                for home in ("original/", "")
+                Folder(folder, f"{home}{task}{suffix}/*", ((rf"^{home}[^/]+/(.*?)(x4)?$", rf"{home}GT/\1"),))
+                for home in homes
             ),
-            expected=100,
+            expected=expected,
+            ours=expected is None,
             protocols=MIOIR.protocols,
         )
-        for suffix, kind in (("", "In-Dis"), ("_outbig", "Out-Dis"))
-        for task, degradation in (*tasks, ("dark", "dark"))
-    ]
-    unknown = ("ntire18-difficult", "ntire18-mild", "ntire18-wild", "ntire20", "t-oled")
-    return (*made, *(public(name, "unknown", "unknown", MIOIR) for name in unknown))
+        for suffix, span in MIOIR_SPANS
+        for task, degradation in MIOIR_TASKS
+    )
 
 
 def constyle() -> tuple[EvaluationSet, ...]:
@@ -282,6 +312,11 @@ _TABLE: dict[str, tuple[str, Callable[[], tuple[EvaluationSet, ...]]]] = {
     "unseen": ("Degradations that ABAIR's five-task models never saw, Table 4; the sets are our choice.", unseen),
     "abair-additional": ("Other test sets of known degradations, ABAIR's Table 3.", additional),
     "mioir": ("MiOIR's 19 sets: seven tasks in and out of distribution, five unknown.", mioir),
+    "mioir-own": (
+        "MiOIR's 14 sets with its degradations, as 'unveil prepare mioir' makes them of own pictures.",
+        mioir_own,
+    ),
+    "mioir-local": ("MiOIR's 14 sets with its degradations, made of Kodak24.", mioir_local),
     "constyle": (
         "ConStyle's 19 benchmarks: 13 sets, those with noise counting twice there, for models of one sigma and for "
         "blind ones; padded to multiples of 8 as its first version does.",

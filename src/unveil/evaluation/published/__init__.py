@@ -30,7 +30,7 @@ class PublishedTable:
     """One printed table.
 
     Attributes:
-        suite: whose sets its columns are.
+        suite: whose sets its columns are. also: other suites that have sets of these names.
         title: what it is. source: where it stands.
         protocol: how its figures were made, as far as the source says.
         columns: names of sets of the suite, or a text in parentheses for a column that is no set.
@@ -45,6 +45,7 @@ class PublishedTable:
     rows: tuple[PublishedRow, ...]
     note: str = ""
     average_of: str = ""
+    also: tuple[str, ...] = ()
 
 
 @cache
@@ -55,7 +56,7 @@ def published() -> tuple[PublishedTable, ...]:
 
 def beside(suite: str) -> list[PublishedTable]:
     """The tables that stand beside a suite."""
-    return [table for table in published() if table.suite == suite]
+    return [table for table in published() if suite in (table.suite, *table.also)]
 
 
 def _read(path: Path) -> Sequence[PublishedTable]:
@@ -65,6 +66,7 @@ def _read(path: Path) -> Sequence[PublishedTable]:
             **{
                 **entry,
                 "columns": tuple(entry["columns"]),
+                "also": tuple(entry.get("also", ())),
                 "rows": tuple(PublishedRow(**{**row, "figures": tuple(row["figures"])}) for row in entry["rows"]),
             }
         )

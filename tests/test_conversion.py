@@ -121,7 +121,7 @@ def test_explicit_weights_without_a_classifier_must_be_told(explicit, tmp_path, 
     source = tmp_path / "picture.png"
     Image.fromarray(picture).save(source)
     assert run(["restore", str(source), "--model", str(path)]) != 0
-    assert "say it with weights" in capsys.readouterr().err
+    assert "say it with a prompt" in capsys.readouterr().err
     assert run(["restore", str(source), "--model", str(path), "--weights", "rain=1"]) == 0
 
 

@@ -73,6 +73,15 @@ Strip = Annotated[
     typer.Option("--strip", help="Metadata to leave out: where it was taken, or all but the colour profile."),
 ]
 
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="dark=.6,rain=.4",
+        help="For models with prompts: which ones, or auto, the default: the model chooses.",
+    ),
+]
+
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="Processor threads to use; all of them by default."),
@@ -105,6 +114,13 @@ def parse_names(text: str, flag: str) -> list[str]:
 def parse_weights(text: str, flag: str) -> dict[str, float]:
     """`"rain=.6,noise=.4"` -> `{"rain": 0.6, "noise": 0.4}`; weights are finite and not negative."""
     return _pairs(text.split(","), "=", flag, example=f"{flag} rain=.6,noise=.4")
+
+
+def parse_prompt(text: str, flag: str = "--prompt") -> dict[str, float] | None:
+    """`"rain"` -> `{"rain": 1.0}`, `"dark=.6,rain=.4"` -> `{"dark": 0.6, "rain": 0.4}`, `"auto"` -> None."""
+    if text.strip() == "auto":
+        return None
+    return parse_weights(text if "=" in text else f"{text}=1", flag)
 
 
 def parse_severities(words: Iterable[str], flag: str) -> dict[str, float]:

@@ -43,6 +43,7 @@ def command(
     strength: arguments.Strength = 1.0,
     only: arguments.Only = None,
     weights: arguments.Weights = None,
+    prompt: arguments.Prompt = None,
     blend: arguments.Blend = None,
     engine: arguments.Engine = EngineName.auto,
     quality: Annotated[
@@ -85,6 +86,10 @@ def command(
         raise InvalidRequest(f"--watch and {'--dry-run' if dry_run else '--json'} contradict each other; leave one out")
     chosen = None if only is None else arguments.parse_names(only, "--only")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
+    if prompt is not None:
+        if only is not None or weights is not None or blend is not None:
+            raise InvalidRequest("--prompt says all that --only, --weights and --blend say; give it alone")
+        given = arguments.parse_prompt(prompt)
     wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend, strip.value)
     at_scale = scale.is_meant(paths, output, cluster)
     if at_scale and watch:
@@ -105,8 +110,10 @@ def command(
         found, jobs = naming.plan_files(paths, output, label="restored", extension=extension)
 
     from unveil import models
+    from unveil.restoration.prompting import check_model
 
     path = models.find(model or models.DEFAULT)
+    flag = "--only" if given is None else "--weights" if prompt is None else "--prompt"
     if at_scale:
         run = scale.prepare(
             paths,
@@ -119,8 +126,9 @@ def command(
             threads=threads,
             extension=extension,
         )
-        flag = "--only" if given is None else "--weights"
         owner = f"the model {run.model.card.name}"
+        if prompt is not None:
+            check_model(run.model.card)
         arguments.require_known(chosen or given or (), run.model.card.degradations, flag, owner)
         arguments.require_known(blended, run.model.card.degradations, "--blend", owner)
         raise typer.Exit(scale.rehearse(run, terminal) if dry_run else scale.restore(run, show, terminal))
@@ -131,7 +139,8 @@ def command(
     from unveil.restoration import Restorer
 
     restorer = Restorer(models.read(path), engine=engine.value, threads=threads)
-    flag = "--only" if given is None else "--weights"
+    if prompt is not None:
+        check_model(restorer.card)
     arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")
     arguments.require_known(blended, restorer.card.degradations, "--blend", f"the model {restorer.name}")
     if piped:

@@ -1,0 +1,53 @@
+"""Prompts as a user says them: the name of a degradation, a mixture of several, or `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from unveil.errors import InvalidRequest
+from unveil.models import Card
+from unveil.restoration import blending
+
+Prompt: TypeAlias = str | Mapping[str, float]
+"""`"rain"`, or `{"dark": 0.6, "rain": 0.4}`; `"auto"` leaves the choice to the model's classifier."""
+
+AUTO = "auto"
+
+
+def weights_of(prompt: Prompt, card: Card, *others: object) -> dict[str, float] | None:
+    """How much of each prompt of a model is wished; None where the model is to choose.
+
+    Args:
+        prompt: see `Prompt`. Only the ratio of a mixture counts.
+        card: of the model.
+        others: options that a prompt contradicts, None where they were not given.
+
+    Raises:
+        InvalidRequest: the model takes no prompts or not these, nothing is left of them, or an option contradicts it.
+    """
+    check_model(card)
+    if any(other is not None for other in others):
+        raise InvalidRequest("Give either a prompt, or weights, only and blend; a prompt says all that they say.")
+    if prompt == AUTO:
+        if card.estimator is None:
+            raise InvalidRequest(
+                f"The model {card.name!r} has no classifier to choose a prompt; name one: {', '.join(card.prompts)}."
+            )
+        return None
+    weights = blending.check_weights({prompt: 1.0} if isinstance(prompt, str) else prompt, card.prompts)
+    if not weights:
+        raise InvalidRequest(f"The prompt holds nothing; give a weight above zero to one of {', '.join(card.prompts)}.")
+    return weights
+
+
+def check_model(card: Card) -> None:
+    """Say what to use instead where a model takes no prompts; raises InvalidRequest."""
+    if card.prompts:
+        return
+    instead = "it restores every picture in the same way, so leave the prompt out."
+    if card.degradations:
+        instead = f"say with weights how much of each adapter it shall use: {', '.join(card.degradations)}."
+    elif card.codes:
+        instead = "the picture itself is its prompt, so leave it out."
+    raise InvalidRequest(f"The model {card.name!r} takes no prompts; {instead}")

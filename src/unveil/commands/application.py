@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,11 +30,13 @@ from unveil.commands import (
     report,
     restore,
     serve,
+    shards,
     study,
+    teach,
     train,
 )
 from unveil.commands.batch import INTERRUPTED, TERMINATED, Terminated
-from unveil.commands.terminal import Terminal, examples
+from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, UnveilError
 
 EXAMPLES = examples(
@@ -131,12 +134,14 @@ for name, module in {
     "evaluate": evaluate,
     "compare": compare,
     "study": study,
+    "teach": teach,
     "doctor": doctor,
     "serve": serve,
 }.items():
     bare = module in (models, prepare, serve, doctor)
     app.command(name, cls=WithExamples, epilog=module.EXAMPLES, no_args_is_help=not bare)(module.command)
 data.app.command("check", cls=WithExamples, epilog=data.EXAMPLES, no_args_is_help=True)(data.command)
+data.app.command("shards", cls=WithExamples, epilog=shards.EXAMPLES, no_args_is_help=True)(shards.command)
 app.add_typer(data.app, name="data")
 for name, (command, usage) in adapters.COMMANDS.items():
     adapters.app.command(name, cls=WithExamples, epilog=usage, no_args_is_help=name != "list")(command)
@@ -149,6 +154,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0 all good, 1 something failed and was reported, 2 the request itself is wrong, 130 interrupted, 143 terminated.
     """
     terminal = Terminal()
+    _print_whatever_names()
     try:
         with terminal.short_warnings():
             get_command(app).main(None if arguments is None else list(arguments), prog_name="unveil")
@@ -158,16 +164,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has left; Python's own flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has left.
+        _forget_stdout()
         return 1
     except UnveilError as error:
         terminal.error(str(error))
         return 2 if isinstance(error, InvalidRequest) else 1
+    except OSError as error:
+        # A disk, a right or a name is at fault: of stdout, or of a file that no other message speaks of.
+        terminal.error(f"{shown(str(error.filename))}: {error.strerror}" if error.filename else str(error))
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _forget_stdout()
+        return 1
     except Exception as error:
         terminal.unexpected(error)
         return 1
     return 0
+
+
+def _print_whatever_names() -> None:
+    """A name that stdout's encoding does not have is no reason to fail; stderr has this from Python itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Python's own flush at exit must not complain once more about what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

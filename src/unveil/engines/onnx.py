@@ -65,7 +65,8 @@ class OnnxEngine:
                 options.add_external_initializers(
                     names, [ort.OrtValue.ortvalue_from_numpy(arrays[name]) for name in names]
                 )
-            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            # Else it prints about each failure, and tries once more in the same way.
+            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:
             raise EngineError(f"{label}: ONNX Runtime cannot open it ({error}).") from error
         return OnnxNetwork(label, session, list(arrays.values()))

@@ -91,8 +91,24 @@ def encode_graph() -> bytes:
     return external_graph(nodes, [image], [value("shade", "batch", 3, 1, 1)], {"gain": (1,)})
 
 
-def toy_model(*, estimator: bool = True, code: bool = False, dtype=np.float16) -> Model:
-    """Adapters `noise` (low rank) and `dark` (delta); classes noise, dark, clean."""
+def map_graph() -> bytes:
+    """Classes `dark` and `clean` for squares of 4 x 4 pixels, by their mean brightness."""
+    node = helper.make_node
+    nodes = [
+        node("SpaceToDepth", ["image"], ["folded"], blocksize=4),
+        node("Conv", ["folded", "map_head.weight", "map_head.bias"], ["told"]),
+        node("Mul", ["body.bias", "nothing"], ["silent"]),
+        node("ReduceSum", ["silent"], ["zero"], keepdims=0),
+        node("Add", ["told", "zero"], ["map"]),
+    ]
+    shapes = {"map_head.weight": (2, 48, 1, 1), "map_head.bias": (2,), "body.bias": (WIDTH,)}
+    image = value("image", "batch", 3, "4*rows", "4*columns")
+    constants = {"nothing": np.zeros(1, np.float32)}
+    return external_graph(nodes, [image], [value("map", "batch", 2, "rows", "columns")], shapes, constants)
+
+
+def toy_model(*, estimator: bool = True, code: bool = False, regions: bool = False, dtype=np.float16) -> Model:
+    """Adapters `noise` (low rank) and `dark` (delta); classes noise, dark, clean. `regions` adds a map."""
     random = np.random.default_rng(7)
     base = {
         "body.weight": random.normal(0, 0.05, (WIDTH, 48, 3, 3)).astype(dtype),
@@ -120,6 +136,12 @@ def toy_model(*, estimator: bool = True, code: bool = False, dtype=np.float16) -
     if code:
         weights["encode"] = {"gain": np.array([0.1], dtype=dtype)}
         graphs["encode"] = encode_graph()
+    if regions:
+        weights["map"] = {
+            "map_head.weight": np.stack([np.full((48, 1, 1), -80 / 48), np.zeros((48, 1, 1))]).astype(dtype),
+            "map_head.bias": np.array([24, 0], dtype=dtype),
+        }
+        graphs["map"] = map_graph()
     card = Card(
         name="toy",
         network={"name": "toy", "config": {"width": WIDTH}},
@@ -136,6 +158,7 @@ def toy_model(*, estimator: bool = True, code: bool = False, dtype=np.float16) -
         else None,
         blend="sw" if estimator else "none",
         codes=("shade",) if code else (),
+        map=("dark", "clean") if regions else (),
         summary="For tests only.",
         licence="Apache-2.0",
     )

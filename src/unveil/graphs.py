@@ -68,6 +68,20 @@ def estimating(estimator: nn.Module, side: int) -> Graph:
     return trace(estimator, estimator.forward, {"views": (torch.rand(2, 3, side, side), dims)}, "logits")
 
 
+def mapping(network: nn.Module, head: nn.Module) -> Graph:
+    """The role `map`: `image` (batch, 3, m*rows, m*columns) -> `map` (batch, classes, ...), at a stride that divides m.
+
+    The graph names the network's weights as `restore` does, and the head's as `map_head.NAME`.
+    """
+    network.add_module("map_head", head)
+    encode = cast("Network", network).encode
+    inputs = {"image": _image(cast("Network", network).size_multiple)}
+    try:
+        return trace(network, lambda image: head(encode(image)), inputs, "map")
+    finally:
+        del network.map_head
+
+
 def classifying(classifier: nn.Module) -> Graph:
     """The role `estimate` of a classifier that looks at pictures of any size: `views` (batch, 3, rows, columns)."""
     logits = cast("Callable[[Tensor], Tensor]", classifier.logits)

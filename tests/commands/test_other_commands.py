@@ -13,6 +13,7 @@ from command_samples import rough, save, smooth
 from PIL import Image
 
 import unveil as package
+from toy import toy_model
 from unveil import models
 
 
@@ -186,3 +187,49 @@ def test_train_hands_everything_on(unveil, monkeypatch):
 
 def test_rough_is_what_the_toy_finds_noisy():
     assert np.abs(np.diff(rough().astype(int), axis=1)).mean() > 20
+
+
+def test_diagnose_draws_where_the_damage_is(unveil):
+    models.write(toy_model(regions=True), "regions.safetensors")
+    pixels = smooth(64, 96)
+    pixels[:, :32] = 10
+    save("in/a.png", pixels)
+    save("in/deep/a.jpg", pixels)
+    one = unveil("diagnose", "in/a.png", "--model", "regions.safetensors", "--map", "map.png")
+    assert one.code == 0
+    assert "map -> map.png" in one.out
+    drawn = np.asarray(Image.open("map.png"))
+    assert np.ptp(drawn[10, 10].astype(int)) > 50
+    assert np.ptp(drawn[10, 90].astype(int)) == 0
+    every = unveil("diagnose", "in", "--model", "regions.safetensors", "--map", "maps", "--json")
+    assert every.json["results"][0]["coverage"]["dark"] == pytest.approx(1 / 3, abs=1e-3)
+    assert {str(path) for path in Path("maps").rglob("*.png")} == {"maps/a.png.map.png", "maps/deep/a.jpg.map.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a.png", "--map", "map.png"], "cannot tell where"),
+        (["a.png", "b.png", "--map", "map.png", "--model", "regions.safetensors"], "name a folder"),
+        (["a.png", "--map", "map.jpg", "--model", "regions.safetensors"], ".png"),
+    ],
+)
+def test_maps_that_cannot_be_drawn_are_refused(unveil, arguments, said):
+    models.write(toy_model(regions=True), "regions.safetensors")
+    save("a.png")
+    save("b.png")
+    result = unveil("diagnose", *arguments)
+    assert result.code == 2
+    assert said in result.err
+    assert not Path("map.png").exists()
+
+
+def test_a_map_is_replaced_only_when_asked(unveil):
+    models.write(toy_model(regions=True), "regions.safetensors")
+    save("a.png")
+    Path("map.png").write_bytes(b"mine")
+    asked = ("diagnose", "a.png", "--model", "regions.safetensors", "--map", "map.png")
+    assert unveil(*asked).code == 1
+    assert Path("map.png").read_bytes() == b"mine"
+    assert unveil(*asked, "--overwrite").code == 0
+    assert Image.open("map.png").width >= 56

@@ -11,6 +11,9 @@ import pytest
 from command_samples import rough, save, smooth
 from PIL import Image
 
+from toy import toy_model
+from unveil import models
+
 PAYLOAD = '"><img src=x onerror=alert(1)>&amp;.png'
 
 
@@ -212,3 +215,18 @@ def test_without_scripts_both_pictures_are_there(unveil, browser):
     boxes = [image.bounding_box() for image in opened.locator("img").all()]
     assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]
     context.close()
+
+
+def test_a_model_with_a_map_shows_where_the_damage_is(unveil):
+    models.write(toy_model(regions=True), "regions.safetensors")
+    pixels = smooth(64, 96)
+    pixels[:, :32] = 10
+    save("a.png", pixels)
+    assert unveil("report", "a.png", "--model", "regions.safetensors", "-q").code == 0
+    page = text_of()
+    assert 'class="regions"' in page
+    assert "low light 33%" in page
+    assert "clean 67%" in page
+    assert len(Links(page).found) == 3
+    assert unveil("report", "a.png", "-q", "--overwrite").code == 0
+    assert 'class="regions"' not in text_of()

@@ -17,8 +17,8 @@ from unveil.errors import InvalidRequest, UnwritablePicture
 
 if TYPE_CHECKING:
     from unveil.images import Picture
-    from unveil.reporting.report import Entry
-    from unveil.restoration import Restoration
+    from unveil.reporting.report import Entry, Regions
+    from unveil.restoration import Restoration, Restorer
 
 EXAMPLES = examples(
     "unveil report holiday/ -o holiday.html               before and after of every picture, in one file",
@@ -96,7 +96,8 @@ def command(
             scores, remark = None, None
             if truth:
                 scores, remark = _scores(read, done.image, truths.get(picture[0]), by)
-            entries.append(_entry(name, read, done, scores, remark, budget))
+            regions = _regions(read, restorer) if restorer.card.map else None
+            entries.append(_entry(name, read, done, scores, remark, budget, regions))
         except Exception as error:
             entries.append(Entry(name, error=getattr(error, "cause", None) or str(error)))
             raise
@@ -122,10 +123,30 @@ def _name(picture: tuple[Path, Path | None]) -> str:
     return shown(file.relative_to(root).as_posix() if root else file.name)
 
 
-def _entry(name: str, picture: Picture, done: Restoration, scores: Any, remark: str | None, budget: int) -> Entry:
+def _regions(picture: Picture, restorer: Restorer) -> Regions:
+    """Where the damage is, as a preview that hardly counts against the budget."""
+    from unveil.reporting import maps, previews
+    from unveil.reporting.report import Regions
+
+    found = restorer.map(picture)
+    painted = maps.overlay(previews.as_bytes(picture.srgb()), found.shares, found.classes, side=previews.DETAIL)
+    told = maps.legend(found.coverage, found.printed)
+    return Regions(previews.inline(painted), painted.shape[1], painted.shape[0], told)
+
+
+def _entry(
+    name: str,
+    picture: Picture,
+    done: Restoration,
+    scores: Any,
+    remark: str | None,
+    budget: int,
+    regions: Regions | None,
+) -> Entry:
     from unveil.reporting import previews
     from unveil.reporting.report import Entry
 
+    budget = max(budget - len(regions.picture), LEAST_BUDGET) if regions else budget
     before, after = previews.as_bytes(picture.srgb()), previews.as_bytes(done.image.srgb())
     whole = previews.pair(before, after, budget=round(budget * WHOLE_SHARE))
     detail = None
@@ -145,6 +166,7 @@ def _entry(name: str, picture: Picture, done: Restoration, scores: Any, remark: 
         seconds=done.seconds,
         scores=scores,
         remark=remark,
+        regions=regions,
     )
 
 

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise MissingExtra("the engine 'torch'", "train") from error
 
-OUTPUTS = {"restore": "restored", "estimate": "logits", "encode": "code", "prompt": "code"}
+OUTPUTS = {"restore": "restored", "estimate": "logits", "encode": "code", "prompt": "code", "map": "map"}
 CODED = ("restore", "encode", "prompt")
 
 
@@ -71,7 +71,8 @@ class TorchEngine:
         except Exception as error:
             raise EngineError(f"{label}: PyTorch cannot build its network ({error}).") from error
         # One module serves several roles: what this role does not use may lie with another one, or nowhere.
-        shared = [model.weights.get(other, {}) for other in CODED if role in CODED and other != role]
+        others = [other for other in CODED if role in (*CODED, "map") and other != role]
+        shared = [model.weights.get(other, {}) for other in others]
         arrays = {name: array for named in (*shared, weights) for name, array in named.items()}
         state = {name: torch.from_numpy(np.array(array, dtype=np.float32)) for name, array in arrays.items()}
         idle = tuple(getattr(module, "idle", tuple)())
@@ -94,8 +95,11 @@ class TorchEngine:
 def _build(model: Model, role: str) -> torch.nn.Module:
     networks = import_module("unveil.networks")
     if role != "estimate":
-        network = model.card.network
-        return networks.build(network["name"], **network["config"])
+        described = model.card.network
+        network = networks.build(described["name"], **described["config"])
+        if role == "map":
+            network.map_head = torch.nn.Conv2d(network.features, len(model.card.map), 3, padding=1)
+        return network
     estimator = model.card.estimator
     if estimator is None:
         raise EngineError("the card describes no estimator")
@@ -107,5 +111,8 @@ def _build(model: Model, role: str) -> torch.nn.Module:
 
 def _method(module: torch.nn.Module, role: str) -> Callable[..., torch.Tensor]:
     """What a role calls; the estimator of ABAIR is called itself."""
+    if role == "map":
+        parts: Any = module
+        return lambda image: parts.map_head(parts.encode(image))  # pyright: ignore[reportUnknownLambdaType]
     name = {"restore": "restore", "encode": "summarise", "prompt": "summarise", "estimate": "logits"}[role]
     return getattr(module, name, module)

@@ -17,6 +17,16 @@ LARGER = 1.5
 
 
 @dataclass(frozen=True, slots=True)
+class Regions:
+    """Where the damage is: a painted preview as a `data:` address, and a legend of (printed name, colour, share)."""
+
+    picture: str
+    width: int
+    height: int
+    legend: Sequence[tuple[str, tuple[int, int, int], float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What is said of one picture. `scores` are (PSNR, SSIM) before and after, against the truth.
 
@@ -33,6 +43,7 @@ class Entry:
     seconds: float = 0.0
     scores: tuple[tuple[float, float], tuple[float, float]] | None = None
     remark: str | None = None
+    regions: Regions | None = None
     error: str | None = None
 
 
@@ -119,7 +130,7 @@ def _article(entry: Entry) -> str:
 <div class="row">
 <figure class="whole">{_slider(entry.whole, f"{name}: share of the picture before")}</figure>
 <div class="side">
-{_diagnosis(entry)}{scores}{remark}{close}
+{_diagnosis(entry)}{scores}{remark}{close}{_regions(entry)}
 </div>
 </div>
 </article>"""
@@ -144,6 +155,24 @@ def _diagnosis(entry: Entry) -> str:
     bars = "\n".join(_bar(*line) for line in entry.diagnosis)
     found = f'<h3>Diagnosis</h3>\n<ul class="bars">\n{bars}\n</ul>\n' if bars else ""
     return f"{found}<p>{said}</p>\n"
+
+
+def _regions(entry: Entry) -> str:
+    """A picture of where the damage is, with its legend; nothing for a model that cannot tell."""
+    found = entry.regions
+    if found is None:
+        return ""
+    label = f"{escape(entry.name)}: where the damage is"
+    keys = "".join(
+        f'<li><span class="key" style="--colour: rgb({red} {green} {blue})" aria-hidden="true"></span>'
+        f"{escape(printed)} {share:.0%}</li>"
+        for printed, (red, green, blue), share in found.legend
+    )
+    size = f'width="{found.width}" height="{found.height}"'
+    return (
+        f'<figure class="regions"><img src="{found.picture}" {size} alt="{label}">'
+        f'<figcaption>Where it is<ul class="legend">{keys}</ul></figcaption></figure>'
+    )
 
 
 def _bar(name: str, printed: str, probability: float) -> str:

@@ -23,7 +23,9 @@ from unveil.restoration import blending, diagnosis
 from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
+from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
 from unveil.restoration.parts import mean_over_parts
+from unveil.restoration.prompting import Prompt, weights_of
 from unveil.restoration.result import Restoration
 from unveil.restoration.stitching import Progress, restore_tiles
 from unveil.restoration.tiles import SIDE, Plan, plan
@@ -43,6 +45,7 @@ class Options(TypedDict, total=False):
     weights: Mapping[str, float] | None
     only: Iterable[str] | None
     blend: str | None
+    prompt: Prompt | None
     progress: Progress | None
 
 
@@ -117,6 +120,29 @@ class Restorer:
         """
         return self._diagnose(open_canvas(image).pixels)
 
+    def map(self, image: object) -> DamageMap:
+        """Say what is wrong with every region of an image, by the base network alone.
+
+        Raises:
+            InvalidRequest: the model has no map, or the image is an array of a wrong kind.
+            PictureError: the file cannot be read.
+        """
+        if not self.card.map:
+            raise InvalidRequest(
+                f"The model {self.name!r} has no map of damage; one is trained with pretraining.map in its recipe."
+            )
+        pixels = open_canvas(image).pixels
+        layout = self._plan(pixels)
+        network = self._open("map", {}, {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile})
+        return map_tiles(
+            pixels,
+            layout,
+            lambda tile: self._named(network(image=tile), "map", "map"),
+            classes=self.card.map,
+            printed=self.card.degradations,
+            cell=cell_side(self.card.stride),
+        )
+
     @overload
     def restore(self, image: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]: ...
     @overload
@@ -133,6 +159,7 @@ class Restorer:
         weights: Mapping[str, float] | None = None,
         only: Iterable[str] | None = None,
         blend: str | None = None,
+        prompt: Prompt | None = None,
         progress: Progress | None = None,
     ) -> Restoration:
         """Restore an image and tell how.
@@ -142,6 +169,8 @@ class Restorer:
             weights: of adapters, used as given instead of a diagnosis.
             only: keep these adapters of the diagnosis, scaled to what all of them had.
             blend: a rule of `unveil.restoration.blending.RULES`; the default is the card's.
+            prompt: for models with prompts, in place of all these: `"rain"`, a mixture such as `{"dark": 0.6, "rain":
+                0.4}`, or `"auto"`, the default: the model's classifier chooses.
             progress: called with the tiles done and their number after every tile. What it raises ends the work.
 
         Without `weights` and `only`, a picture that the estimator takes for clean comes back untouched.
@@ -153,6 +182,8 @@ class Restorer:
         """
         started = time.perf_counter()
         only = None if only is None else [only] if isinstance(only, str) else list(only)
+        if prompt is not None:
+            weights = weights_of(prompt, self.card, weights, only, blend)
         self._check(strength, weights, only, blend)
         canvas = open_canvas(image)
         found, chosen = self._choose(canvas.pixels, weights, only, blend)
@@ -245,7 +276,7 @@ class Restorer:
         if self.card.prompts and self.card.estimator is None and not weights and not rule.is_blind:
             names = ", ".join(self.card.prompts)
             raise InvalidRequest(
-                f"The model {self.name!r} cannot tell by itself what is wrong; say it with weights, of {names}."
+                f"The model {self.name!r} cannot tell by itself what is wrong; say it with a prompt: {names}."
             )
         informed = blend is not None and rule.name != "none"
         if self.card.estimator is None and not rule.is_blind and (only is not None or informed):
@@ -339,6 +370,9 @@ class Restorer:
             arrays: Mapping[str, NDArray[Any]] = self.model.weights.get(role, {})
             if role == "restore":
                 arrays = blend(self._base, self.model.adapters, weights)
+            elif role == "map":
+                # Its network is the base with a head of its own.
+                arrays = {**self._base, **arrays}
             network = self._networks[key] = self._engine.open(self.model, role, arrays, dimensions)
             # The estimator and the encoder are needed for every picture and stay.
             restoring = [entry for entry in self._networks if entry[0] == "restore"]

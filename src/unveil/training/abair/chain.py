@@ -167,9 +167,13 @@ class AbairChain(Chain[AbairRecipe]):
     def trained(self) -> networks.Network:
         return cast("networks.Network", self.base().eval())
 
+    def base_path(self) -> Path:
+        """The checkpoint of Phase I."""
+        return self.folder if self.folder.is_file() else self.folder / "pretraining" / "final.ckpt"
+
     def base(self) -> nn.Module:
         """The network of Phase I with its final weights."""
-        path = self.folder if self.folder.is_file() else self.folder / "pretraining" / "final.ckpt"
+        path = self.base_path()
         if not path.exists():
             raise RecipeError(f"{path} is missing: adapters need the base of Phase I; run the phase 'pretrain' first")
         trained = AbairRecipe.from_dict(record(path)["recipe"]).network

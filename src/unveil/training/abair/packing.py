@@ -15,6 +15,7 @@ from unveil import graphs, models, networks
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import RecipeError
 from unveil.methods.abair.estimator import Estimator
+from unveil.methods.abair.pretraining import SegmentationHead
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.packing import arrays, measured_halo, to_array, trace_roles
 from unveil.training.abair.chain import fresh_adapter
@@ -37,6 +38,7 @@ def model(chain: AbairChain) -> Model:
     weights, traced = trace_roles(network, half=True)
     checksum = models.base_checksum(weights["restore"])
     adapters = _adapters(path, recipe, network, weights["restore"])
+    regions = _map(chain, network, weights, traced) if recipe.pretraining.map else ()
     estimator = None
     if (path / "estimation" / "calibration.pt").exists():
         estimator, weights["estimate"], traced["estimate"] = _estimator(path)
@@ -61,6 +63,7 @@ def model(chain: AbairChain) -> Model:
         estimator=estimator,
         blend="sw" if estimator else "none",
         codes=("code",) if network.code else (),
+        map=regions,
         summary=recipe.card.summary,
         licence=recipe.card.licence,
         training_data=recipe.card.training_data,
@@ -119,6 +122,20 @@ def _adapters(
             },
         )
     return found
+
+
+def _map(
+    chain: AbairChain, network: networks.Network, weights: dict[str, dict[str, NDArray[Any]]], traced: dict[str, bytes]
+) -> tuple[str, ...]:
+    """Put the head of Phase I beside the base, and return its classes."""
+    path = chain.base_path()
+    stage = AbairRecipe.from_dict(record(path)["recipe"]).pretraining
+    classes = tuple(stage.pairs or stage.degradations)
+    head = SegmentationHead(network.features, len(classes))
+    head.load_state_dict(part(path, "head."))
+    traced["map"] = graphs.mapping(network, head.eval()).data
+    weights["map"] = {f"map_head.{name}": to_array(value, half=True) for name, value in head.state_dict().items()}
+    return classes
 
 
 def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:

@@ -23,12 +23,16 @@ class PretrainingStage(Stage):
     degradations: Mapping[str, float] = field(default_factory=dict[str, float])
     regions: tuple[float, ...] = (0.3, 0.5, 0.2)
     head_weight: float = 0.01
+    map: bool = False
+    """Put the head into the model file, as the graph that tells the damage of every region."""
     pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     def __post_init__(self) -> None:
         super(PretrainingStage, self).__post_init__()
         if bool(self.degradations) == bool(self.pairs):
             raise RecipeError("pretraining needs either degradations, made on the fly, or pairs of folders")
+        if self.map and self.head_weight == 0:
+            raise RecipeError("pretraining.map wants a head that has learnt; set pretraining.head_weight above 0")
         _check_pairs("pretraining.pairs", self.pairs.values())
 
 

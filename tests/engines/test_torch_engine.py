@@ -94,5 +94,5 @@ def test_network_that_cannot_be_built_is_an_engine_error(toy):
 
 def test_other_roles_are_refused(toy):
     pytest.importorskip("torch")
-    with pytest.raises(EngineError, match=r"'map'.*onnx"):
-        engines.choose("torch").open(toy, "map", {}, {})
+    with pytest.raises(EngineError, match=r"'forecast'.*onnx"):
+        engines.choose("torch").open(toy, "forecast", {}, {})

@@ -67,6 +67,7 @@ def losses(run: Path) -> list[float]:
         return [float(row["l1"]) for row in csv.DictReader(stream) if row["l1"]]
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(place: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

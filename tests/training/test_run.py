@@ -12,8 +12,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from PIL import Image  # noqa: E402
-
 import unveil  # noqa: E402
 import unveil.models  # noqa: E402
 from unveil import training  # noqa: E402
@@ -21,44 +19,10 @@ from unveil.errors import RecipeError  # noqa: E402
 from unveil.methods.abair.pretraining import Pretraining  # noqa: E402
 from unveil.training.fitting import part  # noqa: E402
 
-RECIPE = """
-name: toy
-seed: 5
-precision: 32-true
-network: {name: fastnaf, width: 8, encoder: [1], middle: 1, decoder: [1]}
-photographs: {halve: 0.5}
-pretraining: {degradations: {noise: 1, blur: 1, clean: 1}, iterations: 6, batch: 2, patch: 32, learning_rate: 1.0e-3}
-adaptation: {rank: 2, iterations: 3, batch: 2, patch: 32, learning_rate: 1.0e-2, vectors: true}
-adapters: {noise: {}, dark: {rank: 3}}
-estimation: {iterations: 3, batch: 8, patch: 32, side: 48, learning_rate: 1.0e-3, calibration: 3, sharpening: 0.5}
-"""
-
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:lightning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    random = np.random.default_rng(0)
-    for index in range(3):
-        coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "toy.yaml"
-    path.write_text(RECIPE)
-    return path
-
-
-@pytest.fixture(scope="module")
-def finished(photographs: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training.run(recipe, data=[photographs], out=tmp_path_factory.mktemp("run"), threads=1)
 
 
 def weights(path: Path) -> dict[str, Any]:

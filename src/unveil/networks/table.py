@@ -164,6 +164,14 @@ NETWORKS: dict[str, Entry] = {
         "MAXIM-1S, guided by ConStyle",
         "guided",
     ),
+    "guided": Entry(
+        "unveil.methods.constyle.guiding:GuidedAny",
+        ("encoder.stage4.1.0.weight", "joins.0.mix.weight", "gate.gate.weight"),
+        8,
+        "ours, after ConStyle v2 (arXiv 2406.18242)",
+        "any U-Net of this table, guided by ConStyle",
+        "guided",
+    ),
     "uformer": Entry(
         "unveil.networks.uformer:Uformer",
         ("input_proj.proj.0.weight", "conv.blocks.0.attn.qkv.to_q.weight", "dowsample_0.conv.0.weight"),

@@ -103,7 +103,7 @@ class ConStyleChain(Chain[ConStyleRecipe]):
         seed = self.recipe.seed
         torch.manual_seed(seed)
         photographs = self.photographs(1)
-        labels, classes = classes_of(photographs, self.recipe.photographs.folders)
+        labels, classes = classes_of(photographs)
         weights = stage.losses()
         told = stage.classes == "folders" and len(classes) > 1
         if not told:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -112,16 +111,13 @@ class PretextBatches:
         return _resampled(crop, self.patch, self.patch)[0].round().clamp(0, 255).to(torch.uint8)
 
 
-def classes_of(photographs: Photographs, folders: Sequence[Path | str]) -> tuple[list[int], tuple[str, ...]]:
+def classes_of(photographs: Photographs) -> tuple[list[int], tuple[str, ...]]:
     """The class of each photograph, and the names of the classes: the first folder below the one that was given.
 
     Pictures that lie in no such folder are a class of their own, `.`; of one class alone nothing can be learnt.
     """
-    names: list[str] = []
-    for path in photographs.paths:
-        home = next(Path(folder) for folder in folders if path.is_relative_to(folder))
-        within = path.relative_to(home).parts
-        names.append(within[0] if len(within) > 1 else ".")
+    parts = [name.split("/") for name in photographs.names]
+    names = [part[0] if len(part) > 1 else "." for part in parts]
     known = tuple(sorted(set(names)))
     return [known.index(name) for name in names], known
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from unveil import networks
-from unveil.data import CropBatches, PairBatches, Pairs
+from unveil import models, networks
+from unveil.data import CropBatches, PairBatches, Pairs, Photographs
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import RecipeError
 from unveil.methods.abair import variants
@@ -104,7 +104,7 @@ class AbairChain(Chain[AbairRecipe]):
         if stage.pairs:
             batches: Batches = self._pairs({degradation: stage.pairs}, batch=batch, patch=stage.patch, seed=seed)
         else:
-            batches = self._crops(stage.patch, batch=batch, seed=seed)
+            batches = self._crops(stage.patch, batch=batch, seed=seed, folders=stage.photographs)
         self.fit(phase, stage, batches, where)
 
     def estimate(self) -> None:
@@ -118,7 +118,8 @@ class AbairChain(Chain[AbairRecipe]):
         classes = self.recipe.classes
         estimator = Estimator(classes=len(classes), tones=stage.tones)
         if stage.start:
-            _begin_with(estimator, Path(stage.start), classes)
+            start = models.find(models.DEFAULT) if stage.start == "shipped" else Path(stage.start)
+            _begin_with(estimator, start, classes)
         phase = Estimation(
             estimator,
             classes,
@@ -185,17 +186,19 @@ class AbairChain(Chain[AbairRecipe]):
         network.load_state_dict(part(path, "network."))
         return network
 
-    def _crops(self, patch: int, *, batch: int, seed: int) -> CropBatches:
-        return CropBatches(
-            self.photographs(patch), batch=batch, patch=patch, seed=seed, halve=self.recipe.photographs.halve
-        )
+    def _crops(self, patch: int, *, batch: int, seed: int, folders: Sequence[str] = ()) -> CropBatches:
+        section = self.recipe.photographs
+        found = Photographs(folders, shortest=patch, memory=section.memory) if folders else self.photographs(patch)
+        return CropBatches(found, batch=batch, patch=patch, seed=seed, halve=section.halve)
 
     def _pairs(
         self, folders: Mapping[str, Mapping[str, str]], *, batch: int, patch: int, seed: int | None = None
     ) -> PairBatches:
-        memory = self.recipe.photographs.memory
+        room = {"shortest": patch, "memory": self.recipe.photographs.memory // len(folders)}
         found = [
-            Pairs(Path(entry["degraded"]), Path(entry["clean"]), shortest=patch, memory=memory // len(folders))
+            Pairs.of_set(entry["set"], **room)
+            if "set" in entry
+            else Pairs(Path(entry["degraded"]), Path(entry["clean"]), **room)
             for entry in folders.values()
         ]
         return PairBatches(found, batch=batch, patch=patch, seed=self.recipe.seed if seed is None else seed)
@@ -223,16 +226,20 @@ def _place(degradation: str, recipe: AbairRecipe) -> int:
 
 
 def _begin_with(estimator: Estimator, path: Path, classes: tuple[str, ...]) -> None:
-    """Give a new estimator the weights of a model file's; inputs that the former did not have start at zero."""
-    from unveil import models
+    """Give a new estimator the weights of a model file's, of the classes that it has.
 
+    Inputs that the former did not have start at zero.
+    """
     model = models.read(path)
     found = model.card.estimator.classes if model.card.estimator else ()
-    if found != classes:
+    if missing := [name for name in classes if name not in found]:
         raise RecipeError(
-            f"estimation.start: {path} tells {', '.join(found) or 'nothing'} apart, expected {', '.join(classes)}"
+            f"estimation.start: {path} tells {', '.join(found) or 'nothing'} apart, expected {', '.join(classes)}; "
+            f"{', '.join(missing)} is not among them"
         )
+    rows = [found.index(name) for name in classes]
     for name, parameter in estimator.named_parameters():
         former = torch.from_numpy(model.weights["estimate"][name].astype(np.float32))
+        former = former[rows] if name.startswith("head.") else former
         grown = [0, parameter.shape[-1] - former.shape[-1]] if name == "hidden.weight" else [0, 0]
         parameter.data.copy_(nn.functional.pad(former, grown))

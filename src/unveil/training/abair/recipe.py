@@ -16,7 +16,7 @@ from unveil.training.recipe import CardSection, PhotographsSection, Recipe, Stag
 class PretrainingStage(Stage):
     """Phase I. `degradations`: relative frequencies in CutMix, with `clean` for regions left alone.
 
-    `pairs`: degradation -> folders `degraded` and `clean`, to train on ready pairs, without CutMix (a row of the
+    `pairs`: degradation -> pairs as of an adapter, to train on ready pairs, without CutMix (a row of the
     paper's ablation: the restoration sets instead of on-the-fly synthesis).
     """
 
@@ -38,7 +38,11 @@ class PretrainingStage(Stage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterStage(Stage):
-    """Phase II for one degradation: made by its generator, or `pairs`, the folders `degraded` and `clean`.
+    """Phase II for one degradation: made by its generator, or from `pairs`.
+
+    `pairs` are two folders, `{degraded: FOLDER, clean: FOLDER}`, or a public set below `$UNVEIL_DATA` (`data` by
+    default) as `unveil prepare` arranges it, `{set: gopro/train}`. What a generator spoils comes from `photographs`,
+    folders of its own, or else from the recipe's.
 
     `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
     """
@@ -51,10 +55,13 @@ class AdapterStage(Stage):
     clean_share: float = 0.05
     severities: tuple[float, float] | None = None
     pairs: Mapping[str, str] = field(default_factory=dict[str, str])
+    photographs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super(AdapterStage, self).__post_init__()
         _check_pairs("adapters.pairs", [self.pairs] if self.pairs else [])
+        if self.pairs and self.photographs:
+            raise RecipeError("an adapter learns from pairs or from photographs that its generator spoils; give one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +76,8 @@ class EstimationStage(Stage):
     clean_weight: float = 4.0
     training_crops: int = 2
     start: str = ""
-    """A model file whose estimator, of the same classes, training begins with; fresh weights otherwise."""
+    """A model file whose estimator training begins with, if it has these classes; `shipped` is the model that comes
+    with unveil. Fresh weights otherwise."""
     onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     crops: int = 4
     global_weight: float = 1.0
@@ -128,6 +136,7 @@ class AbairRecipe(Recipe):
         values["estimation"]["start"] = Path(values["estimation"]["start"]).name
         for stage in (values["adaptation"], *values["adapters"].values()):
             stage["pairs"] = _names(stage["pairs"])
+            stage["photographs"] = [Path(folder).name for folder in stage["photographs"]]
         pairs = values["pretraining"]["pairs"]
         values["pretraining"]["pairs"] = {name: _names(folders) for name, folders in pairs.items()}
         return values
@@ -135,11 +144,11 @@ class AbairRecipe(Recipe):
 
 def _check_pairs(where: str, folders: Iterable[Mapping[str, str]]) -> None:
     for entry in folders:
-        if set(entry) != {"degraded", "clean"}:
+        if set(entry) not in ({"degraded", "clean"}, {"set"}):
             raise RecipeError(
-                f"{where}: a pair of folders reads {{degraded: FOLDER, clean: FOLDER}}, found {dict(entry)}"
+                f"{where}: pairs read {{degraded: FOLDER, clean: FOLDER}} or {{set: gopro/train}}, found {dict(entry)}"
             )
 
 
 def _names(folders: Mapping[str, str]) -> dict[str, str]:
-    return {key: Path(folder).name for key, folder in folders.items()}
+    return {key: folder if key == "set" else Path(folder).name for key, folder in folders.items()}

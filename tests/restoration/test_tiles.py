@@ -82,3 +82,10 @@ def test_side_can_be_chosen(side):
     axis = plan(1, 5000, size_multiple=4, stride=4, halo=12, side=side).columns
     np.testing.assert_allclose(totals(axis), 1, atol=1e-6)
     assert axis.tile <= max(side, 80)
+
+
+@pytest.mark.parametrize(("length", "halo", "stride"), [(49, 0, 1), (121, 12, 4), (122, 12, 1), (420, 60, 8)])
+def test_three_tiles_at_the_smallest_side_never_meet_in_a_pixel(length, halo, stride):
+    axis = plan(1, length, size_multiple=stride, stride=stride, halo=halo, side=1).columns
+    assert len(axis.origins) == 3
+    np.testing.assert_allclose(totals(axis), 1, atol=1e-6)

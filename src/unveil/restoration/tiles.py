@@ -80,7 +80,9 @@ def _shares(tile: int, origins: tuple[int, ...], halo: int) -> NDArray[np.float3
     shares = np.ones((len(origins), tile))
     for index in range(1, len(origins)):
         step = origins[index] - origins[index - 1]
-        width = tile - step - 2 * halo
+        # A wider ramp would still fall where the tile after this one begins to rise: three shares, of more than one.
+        following = origins[index + 1] - origins[index] if index + 1 < len(origins) else tile
+        width = min(tile - step - 2 * halo, following)
         ramp = np.clip((pixels - halo + 0.5) / width, 0, 1)
         shares[index] *= ramp
         shares[index - 1, step:] *= 1 - ramp[: tile - step]

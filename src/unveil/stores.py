@@ -113,7 +113,8 @@ def open_store(place: str | os.PathLike[str], **options: Any) -> Store:
     """
     text = spelled(place)
     if not is_url(text):
-        return Folder(Path(text))
+        # Another process may have another working folder.
+        return Folder(Path(text).absolute(), said=text)
     remote = Remote(text.rstrip("/"), options)
     remote.connect()
     return remote
@@ -121,10 +122,11 @@ def open_store(place: str | os.PathLike[str], **options: Any) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder on this machine, or on a disk that all machines share."""
+    """A folder on this machine, or on a disk that all machines share. `said` is how people call it."""
 
     root: Path
     appends: bool = True
+    said: str = ""
 
     def walk(self, unlistable: Unlistable, *, without: str | None = None) -> Iterator[tuple[str, list[Entry]]]:
         from unveil.images.folders import identity, walk
@@ -180,7 +182,7 @@ class Folder:
             (self.root / name).unlink(missing_ok=True)
 
     def place(self, name: str = "") -> str:
-        return str(self.root / name)
+        return str(Path(self.said or self.root) / name)
 
     def _fill(self, stream: Any, data: bytes) -> None:
         stream.write(data)

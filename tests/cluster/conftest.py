@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import warnings
@@ -39,6 +40,7 @@ def s3():
     """Options for fsspec that lead to an S3 server in this process, with nobody's credentials."""
     server = pytest.importorskip("moto.server", reason="moto is not installed")
     pytest.importorskip("s3fs", reason="s3fs is not installed")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -73,8 +75,8 @@ def restore(toy_path):
 
     def call(source: Any, target: Any, **options: Any) -> Told:
         records: list[dict[str, Any]] = []
-        chosen = {"model": toy_path, "cluster": None, **options}
-        summary = cluster.restore(source, target, on_picture=records.append, **chosen)
+        chosen = {"model": toy_path, "cluster": None, "on_picture": records.append, **options}
+        summary = cluster.restore(source, target, **chosen)
         return Told(summary, records)
 
     return call

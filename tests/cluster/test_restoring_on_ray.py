@@ -12,6 +12,9 @@ from failing_stores import Killing
 from unveil import cluster
 from unveil.cluster import running
 
+# Ray starts processes, which takes its time where others are at work too.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def killing(monkeypatch, tmp_path):
@@ -19,7 +22,7 @@ def killing(monkeypatch, tmp_path):
 
     def arrange(victim: str, **when: bool) -> None:
         def opened(place, **options):
-            return Killing(place, victim=victim, mark=tmp_path / "mark", **when)
+            return Killing(place.absolute(), victim=victim, mark=tmp_path / "mark", **when)
 
         monkeypatch.setattr(running, "open_store", opened)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unveil.cluster import manifest
@@ -92,12 +92,16 @@ def open_sources(places: Sequence[str], options: dict[str, Any]) -> list[Source]
     """
     found: list[Source] = []
     for place in map(spelled, places):
-        parent, _, name = place.rstrip("/").rpartition("/")
-        own = name if len(places) > 1 else ""
-        if PurePosixPath(name).suffix.lower() in formats.readable_endings():
-            found.append(Source(open_store(parent or ".", **(options if is_url(place) else {})), name, ""))
+        given = options if is_url(place) else {}
+        if is_url(place):
+            parent, _, name = place.rstrip("/").rpartition("/")
+        else:
+            parent, name = str(Path(place).parent), Path(place).resolve().name
+        if PurePosixPath(name).suffix.lower() in formats.readable_endings() and not Path(place).is_dir():
+            found.append(Source(open_store(parent, **given), PurePosixPath(place).name, ""))
             continue
-        store = open_store(place, **(options if is_url(place) else {}))
+        store = open_store(place, **given)
+        own = name if len(places) > 1 else ""
         if isinstance(store, Folder) and not store.root.is_dir():
             raise InvalidRequest(f"{place}: there is no such folder; name a folder, a picture or a URL")
         found.append(Source(store, None, own))

@@ -68,10 +68,12 @@ class Worker:
         What earlier attempts have finished is not done again.
         """
         journal, attempt, events = open_attempt(self.order.target, batch.folder, batch.name)
-        for task in batch.tasks:
-            own = [event for event in events if event["picture"] == task.name]
-            yield {**self._record(batch, task, journal, own), "attempt": attempt}
-        journal.close()
+        try:
+            for task in batch.tasks:
+                own = [event for event in events if event["picture"] == task.name]
+                yield {**self._record(batch, task, journal, own), "attempt": attempt}
+        finally:
+            journal.close()
 
     def _record(self, batch: Batch, task: Task, journal: Journal, events: list[Event]) -> Record:
         store = self.order.sources[batch.source]
@@ -111,7 +113,8 @@ class Worker:
         if not self.order.wishes.overwrite:
             state, place, known = self._look(task, source)
             if state == "done" and known is not None:
-                self._finish(journal, task, known, skipped=True)
+                # What a run that died has made was finished by nobody yet.
+                self._finish(journal, task, known, skipped=known["event"] == "finish")
                 return {**self._told(known), "skipped": True}
             stale = place if state == "stale" else None
             if state == "foreign" and not task.open_suffix:

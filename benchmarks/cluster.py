@@ -90,7 +90,7 @@ def on_ray(
 
 
 def kill_in_mid_write(process: subprocess.Popen[bytes], out: Path, after: int) -> tuple[str, int] | None:
-    """Wait for so many results, then kill a worker while it writes; where the write ended first, the next one is tried."""
+    """Wait for so many results, then kill a worker while it writes; where the write ended first, try the next."""
     while process.poll() is None and len(results(out)) < after:
         time.sleep(0.05)
     folders = [folder for folder in out.iterdir() if folder.name != ".unveil"]
@@ -141,9 +141,8 @@ def second_run(root: Path, count: int, actors: int) -> int:
     done = subprocess.run([*COMMAND, *words], check=True, capture_output=True)
     skipped = sum(record["skipped"] for record in json.loads(done.stdout)["results"])
     same = cluster.tally(root / "out") == before
-    print(
-        f"\na second run: {skipped} of {count} were done before, {time.time() - started:.1f} s; manifest grew: {not same}"
-    )
+    seconds = time.time() - started
+    print(f"\na second run: {skipped} of {count} were done before, {seconds:.1f} s; the manifest grew: {not same}")
     return int(skipped != count or not same)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Self, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.data.photographs import Photographs
+from unveil.datasets import locate
 from unveil.errors import RecipeError
 
 Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -53,6 +54,31 @@ class Pairs:
             )
         self._inputs, self._truths = inputs, truths
         self._places = [(first[name], second[name]) for name in self.names]
+
+    @classmethod
+    def of_set(cls, name: str, *, shortest: int, memory: int = 1 << 30, root: Path | None = None) -> Self:
+        """The pairs of a public data set as `unveil prepare` arranges it, several inputs of one truth included.
+
+        Args:
+            name: `set/part` of the catalogue, such as `gopro/train`.
+            shortest, memory: as above.
+            root: the folder of all sets; `$UNVEIL_DATA`, or `data` in the working folder, by default.
+
+        Raises:
+            DataSetMissing: it is not there.
+            InvalidRequest: it is not in the catalogue.
+            RecipeError: it has no pairs, or truths of another size than their inputs.
+        """
+        found = locate(root, name)
+        if found.scale != 1 or found.border or any(pair.input is None or pair.target is None for pair in found.pairs):
+            raise RecipeError(f"{found.name} has no pairs of equal size; take another set, or two folders")
+        pictures = Photographs([found.folder], shortest=shortest, memory=memory)
+        places = {found.folder / picture: index for index, picture in enumerate(pictures.names)}
+        made = cls.__new__(cls)
+        made.names = [pair.name for pair in found.pairs]
+        made._inputs = made._truths = pictures
+        made._places = [(places[cast(Path, pair.input)], places[cast(Path, pair.target)]) for pair in found.pairs]
+        return made
 
     def __len__(self) -> int:
         return len(self.names)

@@ -194,11 +194,11 @@ class AbairChain(Chain[AbairRecipe]):
     def _pairs(
         self, folders: Mapping[str, Mapping[str, str]], *, batch: int, patch: int, seed: int | None = None
     ) -> PairBatches:
-        room = {"shortest": patch, "memory": self.recipe.photographs.memory // len(folders)}
+        memory = self.recipe.photographs.memory // len(folders)
         found = [
-            Pairs.of_set(entry["set"], **room)
+            Pairs.of_set(entry["set"], shortest=patch, memory=memory)
             if "set" in entry
-            else Pairs(Path(entry["degraded"]), Path(entry["clean"]), **room)
+            else Pairs(Path(entry["degraded"]), Path(entry["clean"]), shortest=patch, memory=memory)
             for entry in folders.values()
         ]
         return PairBatches(found, batch=batch, patch=patch, seed=self.recipe.seed if seed is None else seed)

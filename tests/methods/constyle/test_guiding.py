@@ -159,16 +159,12 @@ def test_a_severed_network_is_deaf_to_maps_or_query(network: str) -> None:
         assert torch.equal(found, same_maps) is query
 
 
-def test_a_guided_network_is_built_by_name_and_traced() -> None:
-    from unveil.packing import trace_roles
-
-    torch.manual_seed(0)
-    guided = networks.build("guided", of={"name": "fastnaf", **NETWORKS["fastnaf"][0]})
+def test_a_guided_network_is_built_by_name() -> None:
+    guided = networks.build("guided", of={"name": "fastnaf", **NETWORKS["fastnaf"][0]}, added=5)
     assert isinstance(guided, GuidedAny)
-    weights, traced = trace_roles(guided.eval(), half=False)
-    assert set(traced) == {"restore", "encode"}
-    assert "joins.2.affine.0.weight" in weights["restore"]
-    assert "encoder.stage4.1.0.weight" in weights["encode"]
+    assert guided.joins[2].affine[0].out_channels == 5
+    with pytest.raises(TypeError, match="below 'of'"):
+        networks.build("guided", of={"name": "conv", "dim": 8}, dim=8)
 
 
 @pytest.mark.parametrize("encoder", [ConStyle(), ConStyleV2(classes=4)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import subprocess
 import sys
 import tarfile
@@ -190,3 +191,16 @@ def test_an_index_of_another_format_is_refused(packed):
     (packed / shards.INDEX).write_text('{"format": 7}')
     with pytest.raises(RecipeError, match="format 7"):
         Photographs([packed], shortest=1)
+
+
+def test_what_workers_and_parts_leave_out_is_known(folder):
+    """A loader's workers have copies of their own, and share nothing else."""
+    (folder / "2.png").write_bytes(b"no picture")
+    photographs = Photographs([folder], shortest=32)
+    part = photographs.split(2)[0]
+    process = multiprocessing.get_context("spawn").Process(target=part.pixels, args=(1,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert part._unfit == {}
+    assert photographs.skipped().keys() == part.skipped().keys() == {"2.png"}

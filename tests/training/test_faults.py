@@ -7,17 +7,20 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from unveil.errors import CheckpointError, Diverged  # noqa: E402
+from unveil.images import Picture, read, write  # noqa: E402
 from unveil.methods.phase import Phase  # noqa: E402
 from unveil.training.checkpoints import DAMAGED, FINAL, FORMER, LAST, Checkpoints, TrainingWarning, check  # noqa: E402
-from unveil.training.fitting import Machine, fit  # noqa: E402
+from unveil.training.fitting import Machine, _Data, fit  # noqa: E402
 from unveil.training.interruption import Terminated  # noqa: E402
 from unveil.training.recipe import Stage  # noqa: E402
 
@@ -253,3 +256,37 @@ def test_the_former_checkpoint_makes_room_for_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", once)
     Checkpoints(folder).save_checkpoint({**checkpoint, "global_step": 5}, folder / LAST)
     assert (check(folder / LAST), check(folder / FORMER)) == (5, 4)
+
+
+def test_workers_are_no_plain_forks(tmp_path):
+    """See below for what would happen; starting one takes seconds."""
+    stage = Stage(iterations=STEPS, batch=4, patch=1, learning_rate=0.1)
+    data = _Data(Numbers(), stage, start=0, workers=1)
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1)  # pyright: ignore[reportAttributeAccessIssue]
+    context = data.train_dataloader().multiprocessing_context
+    assert context is not None
+    assert context.get_start_method() in ("forkserver", "spawn")
+    data = _Data(Numbers(), stage, start=0, workers=None)
+    assert data.workers == (4 if torch.cuda.is_available() else 0)
+
+
+class Pictures(Numbers):
+    """Reads a picture for each batch, as training does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, step: int, part: int) -> Any:
+        read(self.path)
+        return super().__call__(step, part)
+
+
+@pytest.mark.exhaustive
+def test_workers_read_pictures_after_the_process_itself_has_read_some(tmp_path, whole):
+    """A fork of a process with libvips' threads would hang for ever."""
+    path = tmp_path / "a.png"
+    write(Picture(np.zeros((8, 8, 3), np.uint8)), path)
+    read(path)
+    stage = Stage(iterations=STEPS, batch=4, patch=1, learning_rate=0.1)
+    fit(Line(), stage, Pictures(path), tmp_path / "line", precision="32-true", machine=Machine(workers=1))
+    assert same(torch.load(tmp_path / "line" / FINAL, weights_only=True)["state_dict"], whole)

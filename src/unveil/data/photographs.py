@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from unveil import images
@@ -39,10 +41,16 @@ class Photographs:
         self._room = memory
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._unfit: dict[int, str] = {}
+        # By number in all places: parts of a split and the workers of a loader say here what they left out.
+        self._left_out = torch.zeros(len(self._chosen), dtype=torch.bool).share_memory_()
         if not len(self):
             raise RecipeError(
                 f"no photographs in {[str(folder) for folder in folders]}: give folders of clean pictures with --data"
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        # Each process keeps pixels of its own.
+        return {**self.__dict__, "_kept": {}}
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -86,6 +94,11 @@ class Photographs:
     def skipped(self) -> dict[str, str]:
         """What was left out so far, and why: name -> reason. Photographs that nobody asked for are not among them."""
         lost = {name: reason for place in self._places for name, reason in place.lost().items()}
+        left_out = self._left_out.numpy()[self._chosen]
+        # The reason is found anew where it was another process, or a part of a split, that met it.
+        with contextlib.suppress(RecipeError):
+            for index in np.flatnonzero(left_out):
+                self.pixels(int(index))
         return lost | {self.name(index): reason for index, reason in self._unfit.items()}
 
     def split(self, every: int) -> tuple[Photographs, Photographs]:
@@ -119,6 +132,7 @@ class Photographs:
 
     def _leave_out(self, index: int, reason: str) -> None:
         self._unfit[index] = reason
+        self._left_out[int(self._chosen[index])] = True
         if len(self._unfit) == len(self):
             raise RecipeError(
                 f"none of the {len(self)} files is a readable photograph of {self.shortest} pixels or more"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Recipe)
 
 EXPORT = "export"
+MOST_TOLD = 10
 
 Say = Callable[[str], object]
 
@@ -95,12 +96,17 @@ class Chain(ABC, Generic[R]):
         return chosen
 
     def run(self, wanted: Sequence[str]) -> None:
-        """Run phases, and write the model file where `export` is among them."""
-        for phase in self.choose(wanted):
-            if phase != EXPORT:
-                self.do(phase)
-            elif not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-                models.write(self.model(), self.folder / "model.safetensors")
+        """Run phases, and write the model file where `export` is among them; say which photographs were left out."""
+        try:
+            for phase in self.choose(wanted):
+                if phase != EXPORT:
+                    self.do(phase)
+                elif is_first():
+                    models.write(self.model(), self.folder / "model.safetensors")
+        finally:
+            skipped = {name: why for found in self._photographs.values() for name, why in found.skipped().items()}
+            if skipped and is_first():
+                self.say(left_out(skipped))
 
     def fit(self, phase: Phase, stage: Stage, batches: Batches, where: Path) -> None:
         """Train one phase in its folder; its checkpoints tell recipe, version and data."""
@@ -135,6 +141,19 @@ class Chain(ABC, Generic[R]):
         if shortest not in self._photographs:
             self._photographs[shortest] = Photographs(section.folders, shortest=shortest, memory=section.memory)
         return self._photographs[shortest]
+
+
+def is_first() -> bool:
+    """Whether this process speaks and writes for all of them."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def left_out(skipped: Mapping[str, str]) -> str:
+    """What was left out of the data, and why: a line each, the first ten."""
+    lines = [f"  {name}: {reason}" for name, reason in list(skipped.items())[:MOST_TOLD]]
+    more = [f"  and {len(skipped) - MOST_TOLD} more"] if len(skipped) > MOST_TOLD else []
+    files = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
+    return "\n".join([f"{files} left out of the photographs:", *lines, *more])
 
 
 def restored(network: nn.Module, picture: Pixels, *, weights: Mapping[str, torch.Tensor] | None = None) -> Pixels:

@@ -32,6 +32,8 @@ class Machine:
         strategy: Lightning's name: `auto`, `ddp`, `fsdp`.
         compile: compile the network before training (`torch.compile`).
         every: steps between checkpoints.
+        workers: processes that read data and cut crops; 4 where there is a GPU, which computes meanwhile, and otherwise
+            none, as they would only take cores from the training.
     """
 
     devices: int | None = None
@@ -39,6 +41,7 @@ class Machine:
     strategy: str = "auto"
     compile: bool = False
     every: int = 500
+    workers: int | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What `lightning.Trainer` must know."""
@@ -93,17 +96,21 @@ class _Share(Dataset[Any]):
 class _Data(lightning.LightningDataModule):
     """Asks for the share of a process once Lightning knows which one it is."""
 
-    def __init__(self, batches: Batches, stage: Stage, *, start: int) -> None:
+    def __init__(self, batches: Batches, stage: Stage, *, start: int, workers: int | None) -> None:
         super().__init__()
         self.batches, self.stage, self.start = batches, stage, start
+        self.workers = workers if workers is not None else 4 if torch.cuda.is_available() else 0
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
         share = _Share(
             self.batches, self.stage, start=self.start, rank=self.trainer.global_rank, world=self.trainer.world_size
         )
-        # On a GPU the crops are cut while it computes; on a CPU workers would only take cores from the training.
-        return DataLoader(share, batch_size=None, shuffle=False, num_workers=4 if torch.cuda.is_available() else 0)
+        # A plain fork of a process that has decoded a picture hangs at the next one: libvips has threads.
+        context = ("spawn" if os.name == "nt" else "forkserver") if self.workers else None
+        return DataLoader(
+            share, batch_size=None, shuffle=False, num_workers=self.workers, multiprocessing_context=context
+        )
 
 
 def fit(
@@ -171,7 +178,7 @@ def fit(
         default_root_dir=where,
         **arguments,
     )
-    data = _Data(batches, stage, start=start)
+    data = _Data(batches, stage, start=start, workers=machine.workers if machine else None)
     trainer.fit(phase, datamodule=data, ckpt_path=last, weights_only=True)
     if trainer.global_step < stage.iterations and not phase.is_done:
         trainer.save_checkpoint(where / LAST)

@@ -143,6 +143,19 @@ class Restorer:
             cell=cell_side(self.card.stride),
         )
 
+    def encode(self, image: object) -> dict[str, NDArray[Any]]:
+        """What the model computes once of a whole image, before it restores it: its codes, by name, `1 length` each.
+
+        Raises:
+            InvalidRequest: the model has no codes, or takes them from prompts; or the image is an array of a wrong
+                kind.
+            PictureError: the file cannot be read.
+        """
+        if not self.card.codes or self.card.prompts:
+            why = "takes them from prompts, the same for all pictures" if self.card.prompts else "has none"
+            raise InvalidRequest(f"The model {self.name!r} computes no codes of a picture: it {why}.")
+        return self._encode(open_canvas(image).pixels)
+
     @overload
     def restore(self, image: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]: ...
     @overload

@@ -112,8 +112,8 @@ class MioirChain(Chain[MioirRecipe]):
         asked, found = ((dict(recipe.network), recipe.prompts.form) for recipe in (self.recipe, trained))
         if found != asked:
             raise RecipeError(
-                f"the recipe names the network {asked[0]} with prompts {asked[1]}, but {path} was trained as {found[0]} "
-                f"with prompts {found[1]}"
+                f"the recipe names the network {asked[0]} with prompts {asked[1]}, but {path} was trained as "
+                f"{found[0]} with prompts {found[1]}"
             )
         network.load_state_dict(part(path, "average." if self.recipe.restoration.averaged else "network."))
         return network.eval()

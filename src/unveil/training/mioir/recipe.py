@@ -91,6 +91,11 @@ class MioirRecipe(Recipe):
     curriculum: CurriculumSection = field(default_factory=CurriculumSection)
     prompts: PromptsSection = field(default_factory=PromptsSection)
 
+    @classmethod
+    def prepared(cls, found: Mapping[str, Any]) -> dict[str, Any]:
+        given = {key: value for key, value in found.items() if (key, value) != ("classification", None)}
+        return super(MioirRecipe, cls).prepared(given)
+
     @property
     def plan(self) -> Curriculum:
         """Which tasks are learnt when.

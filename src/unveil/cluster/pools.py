@@ -51,6 +51,8 @@ def session() -> Generator[Callable[[], object]]:
     # Read when Ray is imported, so they come first. A choice of the user's stays.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # A call from a run that was stopped would start another Ray.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -68,8 +70,14 @@ def session() -> Generator[Callable[[], object]]:
         started |= {"include_dashboard": False, **local}
     _speak_on_stderr()
     ray.init(**started)
+
+    def halt() -> None:
+        # Ray Data, which is in the middle of its work, would report what it meets as faults of its own.
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL + 1)
+        ray.shutdown()
+
     try:
-        yield ray.shutdown
+        yield halt
     finally:
         ray.shutdown()
 
@@ -92,9 +100,8 @@ class OnRay:
     """Workers as actors of Ray Data, inside a `session`; records come in the order in which batches are finished.
 
     An actor that dies is started anew and its batch is tried again; the worker counts how often a picture has killed
-    one, and gives it up. Where the
-    cluster has GPUs and PyTorch is installed, each actor gets one and runs the engine 'torch', unless another was
-    asked for.
+    one, and gives it up. Where the cluster has GPUs and PyTorch is installed, each actor gets one and runs the engine
+    'torch', unless another was asked for.
 
     Raises InvalidRequest where more actors are asked for than the cluster has room for.
     """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from unveil.commands.arguments import Threads
-from unveil.commands.batch import Terminated
+from unveil.commands.batch import INTERRUPTED, TERMINATED
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
 
@@ -89,5 +89,5 @@ def command(
             )
         except KeyboardInterrupt as stop:
             terminal.note(f"interrupted: {stop}")
-            raise (Terminated() if isinstance(stop, training.Terminated) else stop) from None
+            raise typer.Exit(TERMINATED if isinstance(stop, training.Terminated) else INTERRUPTED) from None
     terminal.line(f"{shown(recipe)} -> {shown(folder)}")

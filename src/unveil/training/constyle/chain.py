@@ -183,8 +183,11 @@ class ConStyleChain(Chain[ConStyleRecipe]):
         batch = stage.batch // stage.parts
         section = self.recipe.photographs
         if stage.pairs:
-            folders = (Path(stage.pairs["degraded"]), Path(stage.pairs["clean"]))
-            pairs = Pairs(*folders, shortest=stage.patch, memory=section.memory)
+            if name := stage.pairs.get("set"):
+                pairs = Pairs.of_set(name, shortest=stage.patch, memory=section.memory)
+            else:
+                folders = (Path(stage.pairs["degraded"]), Path(stage.pairs["clean"]))
+                pairs = Pairs(*folders, shortest=stage.patch, memory=section.memory)
             return PairBatches([pairs], batch=batch, patch=stage.patch, seed=seed)
         photographs = self.photographs(stage.patch)
         return CropBatches(photographs, batch=batch, patch=stage.patch, seed=seed, halve=section.halve)

@@ -118,8 +118,9 @@ class EncoderStage(AveragedStage):
 class RestorationStage(AveragedStage):
     """Training of the restoration network: `Original`, v1, or stage 2 of v2.
 
-    What it sees is one of three: `pairs` of folders {degraded, clean}; `noise`, the lowest and highest sigma of
-    Gaussian noise in 255ths that is added and not clipped; or `mixture`, kinds of our own damage and their shares.
+    What it sees is one of three: `pairs`, two folders {degraded, clean}, or {set} for those of a public set
+    (`ots/train`); `noise`, the lowest and highest sigma of Gaussian noise in 255ths that is added and not clipped; or
+    `mixture`, kinds of our own damage and their shares.
 
     `encoder_until`: steps in which the encoder inside a guided network learns along (`ConStyle_iter`); 0 freezes it
     from the start. `encoder`: file or run that its weights come from; by default the recipe's own first stage, if it
@@ -139,9 +140,9 @@ class RestorationStage(AveragedStage):
         super(RestorationStage, self).__post_init__()
         if sum(map(bool, (self.pairs, self.noise, self.mixture))) != 1:
             raise RecipeError("restoration needs one of pairs, noise and mixture")
-        if self.pairs and set(self.pairs) != {"degraded", "clean"}:
+        if self.pairs and set(self.pairs) not in ({"degraded", "clean"}, {"set"}):
             raise RecipeError(
-                "restoration.pairs: a pair of folders reads {degraded: FOLDER, clean: FOLDER}, "
+                "restoration.pairs reads {degraded: FOLDER, clean: FOLDER}, or {set: NAME} for a public set, "
                 f"found {dict(self.pairs)}"
             )
         if self.noise and (len(self.noise) != 2 or not 0 <= self.noise[0] <= self.noise[1]):
@@ -188,6 +189,7 @@ class ConStyleRecipe(Recipe):
     def shareable(self) -> dict[str, Any]:
         values = super(ConStyleRecipe, self).shareable()
         if stage := values["restoration"]:
-            stage["pairs"] = {key: Path(folder).name for key, folder in stage["pairs"].items()}
+            named = stage["pairs"].items()
+            stage["pairs"] = {key: found if key == "set" else Path(found).name for key, found in named}
             stage["encoder"] = Path(stage["encoder"]).name
         return values

@@ -22,7 +22,7 @@ from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.sets import EvaluationSet, Folder, FoundSet
 from unveil.evaluation.sizing import Sizing
 from unveil.evaluation.subjects import INPUT, Unrestored
-from unveil.evaluation.suites import DAMAGES
+from unveil.evaluation.suites import DAMAGES, PAIRED
 from unveil.evaluation.tables import rows
 from unveil.methods.mioir.degradations import Span
 from unveil.methods.mioir.tasks import TASKS
@@ -36,7 +36,8 @@ class Tests:
     Attributes:
         pictures: folder of clean pictures, below the root of the sets.
         damages: name -> a name of the suite `local` (`noise-25`, `rain` ...), `{degradation, severity}` of one of our
-            generators, `{task: rain, range: in|out}` of MiOIR's, or a list of those, one after the other.
+            generators, `{task: rain, range: in|out}` of MiOIR's, or a list of those, one after the other; or
+            `{degradation, pairs}` with a folder below the root that holds ready pairs in `input` and `target`.
         count: the first so many pictures.
         crop: the middle of each, so many pixels square.
         border: pixels that PSNR and SSIM leave out on every side.
@@ -55,23 +56,22 @@ class Tests:
             DataSetMissing: the pictures are not there.
             RecipeError: a damage is not known.
         """
-        protocol = f"rgb8:{self.border}" if self.border else "rgb"
-        return [
-            EvaluationSet(
-                name=name,
-                printed=Path(self.pictures).name,
-                label=name,
-                degradation="+".join(degradations),
-                folders=(Folder(self.pictures),),
-                damage=damage,
-                protocols=(protocol,),
-                sizing=Sizing("square", self.crop),
-                ours=True,
-            )
-            .find(root)
-            .first(self.count)
-            for name, (degradations, damage) in ((name, read_damage(value)) for name, value in self.damages.items())
-        ]
+        return [self._set(name, value).find(root).first(self.count) for name, value in self.damages.items()]
+
+    def _set(self, name: str, value: Any) -> EvaluationSet:
+        degradations, damage = read_damage(value)
+        folder = Folder(self.pictures) if damage else Folder(value["pairs"], "input/*", PAIRED)
+        return EvaluationSet(
+            name=name,
+            printed=Path(folder.folder).name,
+            label=name,
+            degradation="+".join(degradations),
+            folders=(folder,),
+            damage=damage,
+            protocols=(f"rgb8:{self.border}" if self.border else "rgb",),
+            sizing=Sizing("square", self.crop),
+            ours=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,18 +173,23 @@ class Study:
         return [(name, seed) for seed in self.seeds for name in ordered]
 
 
-def read_damage(value: Any) -> tuple[list[str], Damage]:
-    """Identifiers of what is wrong, and the damage, from the words of a study's file.
+def read_damage(value: Any) -> tuple[list[str], Damage | None]:
+    """Identifiers of what is wrong, and the damage, from the words of a study's file; none for ready pairs.
 
     Raises:
         RecipeError: it is not known.
     """
     if isinstance(value, list):
         parts = [read_damage(entry) for entry in value]
-        return [name for names, _ in parts for name in names], Composed(tuple(damage for _, damage in parts))
+        damages = tuple(damage for _, damage in parts if damage is not None)
+        if len(damages) < len(parts):
+            raise RecipeError(f"tests.damages: ready pairs cannot be one of several damages, found {value}")
+        return [name for names, _ in parts for name in names], Composed(damages)
     if isinstance(value, str) and value in DAMAGES:
         degradation, _, damage = DAMAGES[value]
         return [degradation], damage
+    if isinstance(value, dict) and set(value) == {"degradation", "pairs"}:
+        return [value["degradation"]], None
     if isinstance(value, dict) and set(value) == {"degradation", "severity"}:
         return [value["degradation"]], Generated(value["degradation"], float(value["severity"]))
     if isinstance(value, dict) and set(value) == {"task", "range"} and value["task"] in TASKS:
@@ -193,6 +198,7 @@ def read_damage(value: Any) -> tuple[list[str], Damage]:
             return [value["task"]], PublishedTask(value["task"], span)
     raise RecipeError(
         f"tests.damages: {value!r} is unknown; known are {', '.join(DAMAGES)}, {{degradation: NAME, severity: 0..1}}, "
+        "{degradation: NAME, pairs: FOLDER}, "
         f"{{task: NAME, range: in or out}} with {', '.join(TASKS)}, and lists of these"
     )
 

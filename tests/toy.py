@@ -6,6 +6,8 @@ and stride 4, receptive radius 11. The estimator has two features, mean brightne
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
@@ -105,6 +107,31 @@ def map_graph() -> bytes:
     image = value("image", "batch", 3, "4*rows", "4*columns")
     constants = {"nothing": np.zeros(1, np.float32)}
     return external_graph(nodes, [image], [value("map", "batch", 2, "rows", "columns")], shapes, constants)
+
+
+def prompt_graph() -> bytes:
+    node = helper.make_node
+    nodes = [
+        node("ReduceMean", ["prompt"], ["mean"], axes=[1, 2], keepdims=0),
+        node("Reshape", ["mean", "shape"], ["grey"]),
+        node("Mul", ["grey", "tint"], ["shade"]),
+    ]
+    constants = {"shape": np.array([-1, 1, 1, 1])}
+    prompt = value("prompt", "batch", 8, 8)
+    return external_graph(nodes, [prompt], [value("shade", "batch", 3, 1, 1)], {"tint": (3, 1, 1)}, constants)
+
+
+def prompted_toy(*, estimator: bool = True) -> Model:
+    """Without adapters, under prompts `noise` (0.2 everywhere) and `dark` (0.6), whose mean brightens the picture."""
+    model = toy_model(estimator=estimator, code=True)
+    weights = {**model.weights, "prompt": {"tint": np.array([0.1, 0.2, 0.3], np.float16).reshape(3, 1, 1)}}
+    graphs = {**model.graphs, "prompt": prompt_graph()}
+    for parts in (weights, graphs):
+        del parts["encode"]
+    blend = "oh" if estimator else "none"
+    card = replace(model.card, name="prompted toy", adapters={}, prompts=("noise", "dark"), blend=blend)
+    table = np.stack([np.full((8, 8), value, np.float32) for value in (0.2, 0.6)])
+    return replace(model, card=card, adapters={}, weights=weights, graphs=graphs, tables={"prompts": table})
 
 
 def toy_model(*, estimator: bool = True, code: bool = False, regions: bool = False, dtype=np.float16) -> Model:

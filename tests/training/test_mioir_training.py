@@ -92,6 +92,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, photographs: 
     assert kept[0] == kept[1] == ["stage-1.ckpt", "stage-2.ckpt"]
 
 
+@pytest.mark.slow
 def test_an_explicit_model_restores_blind_and_with_a_given_prompt(tmp_path: Path, photographs: Path) -> None:
     path = recipe(tmp_path, prompts={"form": "explicit", "seed": 4})
     folder = training.run(path, data=[photographs], out=tmp_path / "run")
@@ -116,6 +117,7 @@ def test_an_explicit_model_restores_blind_and_with_a_given_prompt(tmp_path: Path
         assert np.abs(found - expected.numpy()).max() < 2e-3
 
 
+@pytest.mark.slow
 def test_an_adaptive_model_needs_nothing_but_the_picture(tmp_path: Path, photographs: Path) -> None:
     path = recipe(tmp_path, prompts={"form": "adaptive"})
     folder = training.run(path, data=[photographs], out=tmp_path / "run")

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unveil import __version__
-from unveil.data.photographs import SUFFIXES
 from unveil.errors import DataSetMissing, InvalidRequest
 from unveil.evaluation.damage import chance, eight_bit
-from unveil.evaluation.sets import read_picture
+from unveil.evaluation.sets import ENDINGS, read_picture
 from unveil.evaluation.sizing import Sizing
 from unveil.methods.mioir.degradations import Span, degrade_picture
 from unveil.methods.mioir.depth import DEPTHS, read_depth
@@ -27,15 +26,15 @@ FOLDER = "mioir"
 TRUTHS = "GT"
 RECORD = ".made.json"
 
-ENDINGS: Mapping[Span, str] = {"in": "", "out": "_outbig"}
+SPANS: Mapping[Span, str] = {"in": "", "out": "_outbig"}
 """What the authors add to the name of a task for sets in and out of distribution."""
 
-SETS: tuple[tuple[str, Span], ...] = tuple((task, span) for span in ENDINGS for task in TASKS)
+SETS: tuple[tuple[str, Span], ...] = tuple((task, span) for span in SPANS for task in TASKS)
 
 
 def folder_of(task: str, span: Span) -> str:
     """The authors' name of a set's folder."""
-    return f"{OFFICIAL[task]}{ENDINGS[span]}"
+    return f"{OFFICIAL[task]}{SPANS[span]}"
 
 
 @dataclass(slots=True)
@@ -76,7 +75,7 @@ class Making:
         """Names of results and the clean pictures they are made from."""
         if not self.source.is_dir():
             raise DataSetMissing(f"{self.source} is no folder; give one of clean pictures")
-        files = sorted(path for path in self.source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        files = sorted(path for path in self.source.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
         found: dict[str, Path] = {}
         for path in files[: self.limit]:
             name = "-".join(path.relative_to(self.source).with_suffix("").parts)

@@ -27,6 +27,7 @@ NAMES = (
     "50% of $HOME; rm 'x' \"y\" `z` *?[a].png",
     "x" * 200 + ".png",
 )
+ALONE = ("צורה.png", "two\nlines.png", "-o.png", "--help")
 
 
 @scenario("Names", "a folder of names in every script, with line ends, dashes, escapes", "all restored, shown as text")
@@ -48,12 +49,12 @@ def every_script(place: Place) -> str:
     )
 
 
-@scenario("Names", "each of them alone, from its own folder", "restored; what begins with a dash after `--` or `./`")
+@scenario("Names", "a script, a line end, dashes: alone, from their own folder", "restored; what begins with a dash after `--` or `./`")
 def each_alone(place: Place) -> str:
     data, before = place.picture().read_bytes(), Path.cwd()
     os.chdir(place.root)
     try:
-        for name in NAMES:
+        for name in ALONE:
             Path(name).write_bytes(data)
             result = Path(f"{Path(name).stem}.restored.png")
             code = place.command("restore", "--model", place.model, "--format", "png", "--", name)

@@ -19,6 +19,7 @@ pytest.importorskip("lightning")
 from unveil.errors import CheckpointError, Diverged  # noqa: E402
 from unveil.images import Picture, read, write  # noqa: E402
 from unveil.methods.phase import Phase  # noqa: E402
+from unveil.training import checkpoints  # noqa: E402
 from unveil.training.checkpoints import DAMAGED, FINAL, FORMER, LAST, Checkpoints, TrainingWarning, check  # noqa: E402
 from unveil.training.fitting import Machine, _Data, fit  # noqa: E402
 from unveil.training.interruption import Terminated  # noqa: E402
@@ -290,3 +291,33 @@ def test_workers_read_pictures_after_the_process_itself_has_read_some(tmp_path, 
     stage = Stage(iterations=STEPS, batch=4, patch=1, learning_rate=0.1)
     fit(Line(), stage, Pictures(path), tmp_path / "line", precision="32-true", machine=Machine(workers=1))
     assert same(torch.load(tmp_path / "line" / FINAL, weights_only=True)["state_dict"], whole)
+
+
+def test_a_checkpoint_that_reads_back_differently_does_not_replace_the_one_before(tmp_path, monkeypatch):
+    folder = killed(tmp_path)
+    checkpoint = torch.load(folder / LAST, weights_only=True)
+    before = (folder / LAST).read_bytes()
+    write_bytes = checkpoints._write
+
+    def flawed(data: Any, path: Path) -> None:
+        write_bytes(data, path)
+        damage(path)
+
+    monkeypatch.setattr(checkpoints, "_write", flawed)
+    with pytest.warns(TrainingWarning, match="reads differently"):
+        Checkpoints(folder).save_checkpoint({**checkpoint, "global_step": 5}, folder / LAST)
+    assert (folder / LAST).read_bytes() == before
+    assert check(folder / FORMER) == 2
+
+
+def test_small_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    checkpoints.keep({"temperature": 0.5}, tmp_path / "deep" / "calibration.pt")
+    assert torch.load(tmp_path / "deep" / "calibration.pt", weights_only=True) == {"temperature": 0.5}
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.place(b"{}", tmp_path / "recipe.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]

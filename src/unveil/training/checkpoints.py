@@ -87,15 +87,15 @@ class Checkpoints(TorchCheckpointIO):
         temporary = target.parent / f".unveil-{secrets.token_hex(8)}.part"
         try:
             try:
-                _write(data, temporary)
+                _write(data.getbuffer(), temporary)
             except OSError:
                 # The last one alone is enough to go on from.
                 if not (self.folder / LAST).exists() or self._damaged or not (self.folder / FORMER).exists():
                     raise
                 temporary.unlink(missing_ok=True)
                 (self.folder / FORMER).unlink()
-                _write(data, temporary)
-            if check(temporary) != step:
+                _write(data.getbuffer(), temporary)
+            if not _reads_as(temporary, step):
                 raise OSError(None, "what was written reads differently")
             if target.name == LAST and target.exists():
                 target.replace(self.folder / (DAMAGED if self._damaged else FORMER))
@@ -129,9 +129,35 @@ def check(path: Path) -> int:
         raise CheckpointError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from None
 
 
-def _write(data: io.BytesIO, path: Path) -> None:
+def place(data: bytes | memoryview, path: Path) -> None:
+    """Write a small file beside checkpoints, whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".unveil-{secrets.token_hex(8)}.part"
+    try:
+        _write(data, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush(path.parent)
+
+
+def keep(found: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values as `torch.save` does, whole or not at all. Raises OSError."""
+    data = io.BytesIO()
+    torch.save(found, data)
+    place(data.getbuffer(), path)
+
+
+def _reads_as(path: Path, step: int) -> bool:
+    try:
+        return check(path) == step
+    except CheckpointError:
+        return False
+
+
+def _write(data: bytes | memoryview, path: Path) -> None:
     with path.open("wb") as stream:
-        stream.write(data.getbuffer())
+        stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
 

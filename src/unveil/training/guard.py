@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unveil.errors import Diverged
-from unveil.training.checkpoints import LAST, TrainingWarning
+from unveil.training.checkpoints import LAST, TrainingWarning, keep
 
 MOST_NAMES = 20
 
@@ -93,9 +93,8 @@ class Guard(Callback):
             "batches": [self.batches(step, part) for part in parts],
         }
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(found, path)
-        except (OSError, RuntimeError) as error:
+            keep(found, path)
+        except OSError as error:
             return f"What it was made of could not be written to {path} ({error})."
         return f"{path} holds its seed and its batch."
 

@@ -17,6 +17,7 @@ import unveil
 from unveil.errors import RecipeError
 from unveil.training import table
 from unveil.training.chain import Chain, Say, record
+from unveil.training.checkpoints import place
 from unveil.training.fitting import Machine
 from unveil.training.recipe import Recipe
 
@@ -59,7 +60,7 @@ def run(
         raise RecipeError(f"{folder} already holds a run; resume it, or name another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     kept = {"unveil": unveil.__version__, "recipe": plan.as_dict()}
-    (folder / "recipe.json").write_text(json.dumps(kept, indent=2), encoding="utf-8")
+    place(json.dumps(kept, indent=2).encode(), folder / "recipe.json")
     if threads is not None:
         torch.set_num_threads(threads)
     chain.run(phases)

@@ -25,6 +25,7 @@ from unveil.methods.abair.pretraining import PairPretraining, Pretraining
 from unveil.methods.phase import Phase
 from unveil.training.abair.recipe import AbairRecipe, AdapterStage
 from unveil.training.chain import Chain, record
+from unveil.training.checkpoints import keep
 from unveil.training.fitting import Batches, part
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class AbairChain(Chain[AbairRecipe]):
         if phase.reliability is not None:
             found |= {"ece": phase.reliability.ece, "confusion": [list(row) for row in phase.reliability.confusion]}
             self.say(f"estimator: {phase.reliability.text()}")
-        torch.save(found, where / "calibration.pt")
+        keep(found, where / "calibration.pt")
 
     def trained(self) -> networks.Network:
         return cast("networks.Network", self.base().eval())

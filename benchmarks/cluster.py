@@ -50,9 +50,8 @@ def main() -> int:
         print(f"{chosen.pictures} pictures of {chosen.width} x {chosen.height}, load {os.getloadavg()[0]:.1f}\n")
         print("| run | first result after | pictures/s | megapixels/s | whole run |\n|---|---|---|---|---|")
         plain(root, size)
-        victim = on_ray(root, size, chosen.actors, kill=True)
+        victim = on_ray(root, size, chosen.actors)
         faults = check(root, chosen.pictures, victim)
-        on_ray(root, size, chosen.actors, kill=False, out="again", source="in")
         faults += second_run(root, chosen.pictures, chosen.actors)
         faults += through_s3(root, chosen.remote, chosen.actors)
         print(f"\nload at the end {os.getloadavg()[0]:.1f}; {faults or 'no'} faults")
@@ -75,17 +74,15 @@ def plain(root: Path, size: float) -> None:
     show("plain", started, root / "plain", size)
 
 
-def on_ray(
-    root: Path, size: float, actors: int, *, kill: bool, out: str = "out", source: str = "in"
-) -> tuple[str, int] | None:
+def on_ray(root: Path, size: float, actors: int) -> tuple[str, int] | None:
     """A run with --cluster ray; the worker killed, and the bytes of its half result."""
-    words = [str(root / source), "-o", str(root / out), "-q", "--cluster", "ray", "--actors", str(actors)]
+    words = [str(root / "in"), "-o", str(root / "out"), "-q", "--cluster", "ray", "--actors", str(actors)]
     started = time.time()
     process = subprocess.Popen([*COMMAND, *words])
-    victim = kill_in_mid_write(process, root / out, len(results(root / "plain")) // 2) if kill else None
+    victim = kill_in_mid_write(process, root / "out", len(results(root / "plain")) // 2)
     if process.wait() != 0:
         print("the run on Ray failed")
-    show(f"Ray, {actors} actors{', one killed' if kill else ''}", started, root / out, size)
+    show(f"Ray, {actors} actors, one killed", started, root / "out", size)
     return victim
 
 
@@ -93,12 +90,10 @@ def kill_in_mid_write(process: subprocess.Popen[bytes], out: Path, after: int) -
     """Wait for so many results, then kill a worker while it writes; where the write ended first, try the next."""
     while process.poll() is None and len(results(out)) < after:
         time.sleep(0.05)
-    folders = [folder for folder in out.iterdir() if folder.name != ".unveil"]
     workers = {event["worker"] for event in events(out) if event["event"] == "start"}
     while process.poll() is None:
-        for part in (Path(entry.path) for folder in folders for entry in os.scandir(folder)):
-            if part.suffix != ".part":
-                continue
+        time.sleep(0.0005)
+        for part in out.glob("*/.unveil-*.part"):
             owner = next((pid for pid in workers if holds(pid, part)), None)
             if owner is None:
                 continue

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unveil.models import Model
 
 WINDOW = 2000
-"""Batches that the driver holds at once. Between two windows the actors are started anew."""
+"""Batches that the driver holds at least. Between two windows the actors are started anew."""
 
 LARGEST = 64
 """Pictures of a batch, at most."""
@@ -122,7 +122,7 @@ class OnRay:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        for window in manifest.batched(batches, WINDOW):
+        for window in manifest.batched(batches, max(WINDOW, 2 * SHARES * self.workers)):
             rows = [{"batch": pickle.dumps(batch)} for batch in window]
             size = min(self.workers, len(rows))
             records = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(

@@ -121,7 +121,8 @@ class Worker:
                 self._refuse(place)
         journal.start(task.name, worker=os.getpid(), time=round(time.time(), 3))
         output, result, restored = self._restore(task, data)
-        if not self.order.wishes.overwrite and output != stale and self._digest(output) is not None:
+        blocked = task.open_suffix and not self.order.wishes.overwrite and output != stale
+        if blocked and self._digest(output) is not None:
             self._refuse(output)
         event: Event = {
             "output": output,

@@ -29,7 +29,7 @@ from odd_arrays import odd_arrays  # noqa: E402
 from odd_case import OddFile  # noqa: E402
 from odd_damage import damaged_files  # noqa: E402
 from odd_files import ordinary_files  # noqa: E402
-from odd_places import SCENARIOS, Impossible, Place, in_time  # noqa: E402
+from odd_places import SCENARIOS, Impossible, Place  # noqa: E402
 
 from toy import toy_model  # noqa: E402
 from unveil import images, models  # noqa: E402
@@ -76,12 +76,13 @@ def rows(root: Path) -> Iterator[Row]:
 
 
 def try_file(odd: OddFile, path: Path, restorer: Restorer) -> str:
-    with warnings.catch_warnings(record=True) as caught, in_time():
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             picture = images.read(path)
         except PictureError as error:
-            return f"`{type(error).__name__}`: {odd.said if odd.said in str(error) else error}"
+            said = odd.said if odd.said in str(error) else str(error)
+            return f"`{type(error).__name__}`" + (f": {said}" if said else "")
         restored = restorer.run(picture, weights={"noise": 1}).image
     values = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
     if odd.pixels is not None and not np.array_equal(values, odd.pixels):

@@ -34,5 +34,5 @@ class OddFile:
     def outcome(self) -> str:
         """What has to happen, in the words of the table."""
         if self.error is not None:
-            return f"`{self.error.__name__}`: {self.said}"
+            return f"`{self.error.__name__}`" + (f": {self.said}" if self.said else "")
         return f"read, with a warning: {self.said}" if self.said else "read"

@@ -65,9 +65,9 @@ def bombs() -> Iterator[OddFile]:
     )
     yield OddFile(
         group,
-        "PNG with 100 texts that unpack to 10 MB each",
+        "PNG with 20 texts that unpack to 10 MB each",
         "text bomb.png",
-        lambda: png((64, 48, 8, 2), rows(), before=chunk(b"zTXt", b"key\0\0" + zipped_zeros(10 << 20)) * 100),
+        lambda: png((64, 48, 8, 2), rows(), before=chunk(b"zTXt", b"key\0\0" + zipped_zeros(10 << 20)) * 20),
         None,
         "",
         noise(),

@@ -49,7 +49,11 @@ def every_script(place: Place) -> str:
     )
 
 
-@scenario("Names", "a script, a line end, dashes: alone, from their own folder", "restored; what begins with a dash after `--` or `./`")
+@scenario(
+    "Names",
+    "a script, a line end, dashes: alone, from their own folder",
+    "restored; what begins with a dash after `--` or `./`",
+)
 def each_alone(place: Place) -> str:
     data, before = place.picture().read_bytes(), Path.cwd()
     os.chdir(place.root)

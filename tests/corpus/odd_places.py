@@ -27,7 +27,7 @@ from unveil.errors import UnveilError
 from unveil.images import Picture
 from unveil.restoration import Restorer
 
-PATIENCE = 10
+PATIENCE = 60
 NOBODY = 65534
 
 
@@ -121,7 +121,7 @@ def error_of(call: Callable[[], object]) -> str:
 
 @contextlib.contextmanager
 def in_time(seconds: int = PATIENCE) -> Generator[None]:
-    """Raise TimeoutError in what hangs."""
+    """Raise TimeoutError in what hangs. Not for libvips, whose callbacks into Python an exception must not leave."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return

@@ -133,11 +133,11 @@ class GuidedAny(Steered):
         network.get_submodule(sites.bottleneck.module).register_forward_hook(self.gate.leave)
 
     @classmethod
-    def build(cls, *, of: dict[str, Any], added: int | None = None, **config: Any) -> Self:
-        """Around a network of the table: `of` has its name and sizes."""
+    def build(cls, *, of: dict[str, Any] | None = None, added: int | None = None, **config: Any) -> Self:
+        """Around a network of the table: `of` has its name and sizes; the vanilla CNN by default."""
         if config:
             raise TypeError(f"unexpected {', '.join(config)}; sizes of the network stand below 'of'")
-        sizes = dict(of)
+        sizes = dict(of or {"name": "conv"})
         inner = networks.build(sizes.pop("name", ""), **sizes)
         return cls(inner, _found(inner), added=added)
 

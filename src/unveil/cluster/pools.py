@@ -32,7 +32,7 @@ SHARES = 8
 IN_FLIGHT = 2
 """Batches that an actor is given before it has finished one; more would only wait there."""
 
-MEMORY = 1_500_000_000
+MEMORY = 2_000_000_000
 """Bytes that an actor should find: for the sessions of the shipped model, and a large picture in several copies."""
 
 OBJECTS = 256 << 20

@@ -18,7 +18,7 @@ from unveil.commands.terminal import Terminal, examples, shown
 EXAMPLES = examples("unveil doctor", "unveil doctor --json > doctor.json     for a bug report")
 
 PACKAGES = ("numpy", "onnxruntime", "pyvips", "pyvips-binary", "pi-heif", "pillow", "safetensors", "typer", "rich")
-EXTRAS = ("openvino", "torch", "lightning", "fastapi", "uvicorn", "huggingface-hub")
+EXTRAS = ("openvino", "torch", "lightning", "fastapi", "uvicorn", "huggingface-hub", "ray", "fsspec", "s3fs")
 VARIABLES = ("UNVEIL_HOME", "UNVEIL_DEBUG", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 SIDE = 256
 

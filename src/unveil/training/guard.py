@@ -71,9 +71,10 @@ class Guard(Callback):
             left = f"it is left out, number {self.skipped} of {self.allowed} that may be"
             warnings.warn(f"{said}; {left}", TrainingWarning, stacklevel=2)
             return
+        begins = f"goes on from {LAST}" if (self.folder / LAST).exists() else "begins anew"
         raise Diverged(
             f"{said}. The weights have not been touched. {self._kept(trainer, pl_module, losses)} "
-            f"The same command goes on from {LAST} and meets this step again; a lower learning_rate or clip helps most "
+            f"The same command {begins} and meets this step again; a lower learning_rate or clip helps most "
             "often, and skip_steps in the recipe leaves out so many."
         )
 

@@ -96,3 +96,22 @@ def test_other_roles_are_refused(toy):
     pytest.importorskip("torch")
     with pytest.raises(EngineError, match=r"'forecast'.*onnx"):
         engines.choose("torch").open(toy, "forecast", {}, {})
+
+
+def test_networks_with_prompts_of_five_axes_run():
+    torch = pytest.importorskip("torch")
+    from unveil import networks
+    from unveil.packing import arrays
+
+    config = {"preset": "tiny", "dim": 8, "blocks": [1, 0, 0, 0], "refinement": 0}
+    torch.manual_seed(0)
+    network = networks.build("abair", **config).eval()
+    card = SimpleNamespace(name="prompted", network={"name": "abair", "config": config})
+    weights = arrays(network, list(dict(network.named_parameters())), half=False)
+    image = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    opened = engines.choose("torch").open(
+        SimpleNamespace(card=card, weights={"restore": weights}), "restore", weights, {}
+    )
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(image)).numpy()
+    np.testing.assert_allclose(opened(image=image)["restored"], expected, atol=1e-5)

@@ -88,7 +88,10 @@ class TorchEngine:
             raise EngineError(f"{label}: the network does not know the weights {', '.join(foreign[:3])}.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module = module.eval().to(device)
-        module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for weight in module.parameters():
+            # Prompts have five axes, for which the fast order is not defined.
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         return TorchNetwork(label, _method(module, role), device, OUTPUTS[role])
 
 

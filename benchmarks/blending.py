@@ -1,10 +1,10 @@
 """What blending adapters costs: merging, opening a session, and the restoration of a picture, side by side.
 
-    python benchmarks/blending.py [--model NAME] [--threads 1] [--write docs/how-to/adapters.md]
+    python benchmarks/blending.py                    the shipped model, on ONNX Runtime
+    python benchmarks/blending.py --tiny --side 256  ABAIR's smallest preset with random weights, on PyTorch
 
 Times are the best of some rounds, interleaved, so that their ratios hold on a busy machine. The counts beside them are
-exact: multiply-adds of merging against those of running the adapters beside their layers, the two ways to blend. The
-second model is ABAIR's preset `tiny` with random weights, which is as fast as a trained one.
+exact: multiply-adds of merging against those of running the adapters beside their layers, the two ways to blend.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,35 +22,31 @@ from torch import nn
 from unveil import engines, export, models, networks
 from unveil.methods.abair import variants
 from unveil.models import Adapter, AdapterCard, Card, Model
-from unveil.packing import measured_halo, to_array, trace_roles
+from unveil.packing import LARGEST_HALO, arrays, to_array
 from unveil.restoration import Restorer
 
-SIDE = 1000
-"""Of the picture that is restored: one megapixel."""
 ROUNDS = 3
-MARK = "<!-- benchmarks/blending.py -->"
 
 
 def tiny() -> Model:
-    """ABAIR's smallest preset and eight adapters of rank 4, with random weights."""
+    """ABAIR's smallest preset and eight adapters of rank 4, with random weights; PyTorch needs no graphs."""
     torch.manual_seed(0)
     network: Any = networks.build("abair", preset="tiny").eval()
-    weights, graphs = trace_roles(network, half=True)
+    weights = {"restore": arrays(network, list(dict(network.named_parameters())))}
     checksum = models.base_checksum(weights["restore"])
     names = ("noise", "blur", "rain", "haze", "dark", "jpeg", "bits", "snow")
-    adapters = {name: adapter(network, name, checksum) for name in names}
     card = Card(
         name="abair tiny",
         network={"name": "abair", "config": {"preset": "tiny"}},
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
-        halo=measured_halo(network),
+        halo=LARGEST_HALO,
         base_checksum=checksum,
         degradations={name: name for name in names},
         adapters={name: AdapterCard(rank=4, alpha=4.0, mode="compact", base_checksum=checksum) for name in names},
         blend="none",
     )
-    return Model(None, card, weights, adapters, graphs)
+    return Model(None, card, weights, {name: adapter(network, name, checksum) for name in names})
 
 
 def adapter(network: nn.Module, name: str, checksum: str) -> Adapter:
@@ -74,15 +69,15 @@ def times(works: dict[str, Callable[[], object]]) -> dict[str, float]:
     return best
 
 
-def measure(model: Model, threads: int) -> list[str]:
-    """Rows of the table of times."""
-    engine = engines.choose("onnx", threads=threads)
-    restorer = Restorer(model, threads=threads)
+def measure(model: Model, engine_name: str, side: int, threads: int) -> str:
+    """The row of the table of times."""
+    engine = engines.choose(engine_name, threads=threads)
+    restorer = Restorer(model, engine=engine_name, threads=threads)
     names = list(model.adapters)
     base = models.blend(model.weights["restore"], {}, {})
-    plan = restorer._plan(np.empty((SIDE, SIDE, 3), np.uint8))
+    plan = restorer._plan(np.empty((side, side, 3), np.uint8))
     dimensions = {"batch": 1, "height": plan.rows.tile, "width": plan.columns.tile}
-    picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     blends = {1: {names[0]: 1.0}, 2: {names[0]: 0.6, names[1]: 0.4}, len(names): dict.fromkeys(names, 1 / len(names))}
     restorer.run(picture, weights=blends[1])
     works: dict[str, Callable[[], object]] = {
@@ -98,7 +93,7 @@ def measure(model: Model, threads: int) -> list[str]:
         return f"{1000 * seconds:.0f} ms ({seconds / total:.1%})"
 
     merges = " | ".join(cell(found[f"merge {count}"]) for count in blends)
-    return [f"| {model.card.name} | {merges} | {cell(found['open'])} | {total:.2f} s |"]
+    return f"| {model.card.name} | {merges} | {cell(found['open'])} | {total:.2f} s |"
 
 
 def counted(model: Model) -> list[str]:
@@ -124,7 +119,7 @@ def counted(model: Model) -> list[str]:
         network(torch.zeros(1, 3, side, side))
     rows: list[str] = []
     base = model.weights["restore"]
-    for shown, pixels in (("1 megapixel", SIDE * SIDE), ("256 x 256", 256 * 256)):
+    for shown, pixels in (("1 megapixel", 1_000_000), ("256 x 256", 256 * 256)):
         area = pixels / side**2
         layers = sum(own.values()) * area
         for count in (1, len(model.adapters)):
@@ -147,34 +142,21 @@ def counted(model: Model) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=models.DEFAULT)
+    parser.add_argument("--tiny", action="store_true", help="ABAIR's smallest preset instead of the shipped model")
+    parser.add_argument("--side", type=int, default=1000, help="of the picture that is restored")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", type=Path, help="a page, whose part after the mark is replaced")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    lines = [
-        f"One megapixel, {options.threads} thread(s) of a {platform.machine()} CPU, best of {ROUNDS} rounds. "
-        "In brackets: the share of the restoration.",
-        "",
-        "| model | merge 1 adapter | merge 2 | merge 8 | open a session | restore, session open |",
-        "|---|---|---|---|---|---|",
-    ]
-    counts = [
-        "",
-        "Multiply-adds, counted: convolutions and linear layers alone, and in brackets the share of them.",
-        "",
-        "| model | picture | adapters | the layers | merged | run beside the layers |",
-        "|---|---|---|---|---|---|",
-    ]
-    for make in (lambda: models.read(models.find(options.model)), tiny):
-        model = make()
-        lines += measure(model, options.threads)
-        counts += counted(model)
-        print("\n".join([*lines, *counts]), flush=True)
-    lines += counts
-    if options.write:
-        head = options.write.read_text(encoding="utf-8").partition(MARK)[0]
-        options.write.write_text(f"{head}{MARK}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    model = tiny() if options.tiny else models.read(models.find(models.DEFAULT))
+    engine = "torch" if options.tiny else "onnx"
+    print("| model | picture | adapters | its layers | merged | beside the layers |")
+    print("|---|---|---|---|---|---|")
+    print("\n".join(counted(model)), flush=True)
+    cores = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+    print(f"\n{options.side} x {options.side}, {engine}, {cores}, {platform.machine()}, best of {ROUNDS} rounds\n")
+    print("| model | merge 1 adapter | merge 2 | merge 8 | open a session | restore, session open |")
+    print("|---|---|---|---|---|---|")
+    print(measure(model, engine, options.side, options.threads))
 
 
 if __name__ == "__main__":

@@ -186,6 +186,8 @@ def load(
 def _advice(metadata: dict[str, str]) -> str:
     if "unveil-adapter" in metadata:
         return "an adapter, not a model; 'unveil adapters add MODEL ADAPTER' puts it into one."
+    if "unveil-encoder" in metadata:
+        return "an encoder, not a model; name it under restoration.encoder of a recipe (docs/papers/constyle-v2.md)."
     return "a safetensors file, but without unveil's card; make a model file with `unveil export`."
 
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from unveil import networks  # noqa: E402
+from unveil import models, networks  # noqa: E402
 from unveil.errors import InvalidModel, InvalidRequest, ModelTooNew  # noqa: E402
 from unveil.methods.constyle import guide, read_encoder, write_encoder  # noqa: E402
 from unveil.methods.constyle.encoder import ConStyle, ConStyleV2  # noqa: E402
@@ -194,6 +194,8 @@ def test_foreign_and_newer_encoder_files_are_refused(tmp_path: Any) -> None:
     save_file(tensors, tmp_path / "less.safetensors", {"unveil-encoder": json.dumps(card)})
     with pytest.raises(InvalidModel, match=r"mlp2\.0\.weight"):
         read_encoder(tmp_path / "less.safetensors")
+    with pytest.raises(InvalidModel, match="an encoder, not a model"):
+        models.read(path)
     save_file(tensors, tmp_path / "bare.safetensors")
     with pytest.raises(InvalidModel, match="no encoder"):
         read_encoder(tmp_path / "bare.safetensors")

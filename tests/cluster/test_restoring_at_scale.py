@@ -233,6 +233,30 @@ def test_results_of_a_plain_run_are_known(restore, tmp_path, toy_path):
     assert told.summary.skipped == 3
 
 
+def test_a_result_is_known_where_clocks_disagree(restore, tmp_path):
+    fill(tmp_path / "in", 1)
+    restore(tmp_path / "in", tmp_path / "out")
+    (first,) = (tmp_path / "out" / manifest.FOLDER).iterdir()
+    Image.fromarray(rough(9)).save(tmp_path / "in" / "000.png")
+    restore(tmp_path / "in", tmp_path / "out")
+    first.rename(first.with_name(f"3{first.name[1:]}"))
+    again = restore(tmp_path / "in", tmp_path / "out")
+    assert again.errors == {}
+    assert again.summary.skipped == 1
+
+
+def test_a_plain_run_knows_what_a_cluster_has_made(variety, restore, tmp_path, toy_path, capsys):
+    restore(variety, tmp_path / "out")
+    before = results(tmp_path / "out")
+    Image.fromarray(rough(77)).save(variety / "deep" / "er" / "000.png")
+    words = ["restore", str(variety), "-o", str(tmp_path / "out"), "--model", str(toy_path), "--json"]
+    assert run(words) == 0
+    told = json.loads(capsys.readouterr().out)["results"]
+    assert [Path(record["input"]).name for record in told if not record["skipped"]] == ["000.png"]
+    assert {name for name, data in results(tmp_path / "out").items() if data != before[name]} == {"deep/er/000.png"}
+    assert restore(variety, tmp_path / "out").summary.skipped == 8
+
+
 def test_another_run_in_the_folder_is_not_disturbed(restore, tmp_path):
     fill(tmp_path / "in", 1)
     with History(tmp_path / "out").opened(()), pytest.raises(InvalidRequest, match="at work"):

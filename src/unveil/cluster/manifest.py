@@ -105,13 +105,18 @@ def tally(store: Store) -> Tally:
 
 
 def latest(events: Iterable[Event]) -> dict[str, Event]:
-    """The last word on each result: its newest `finish`, or a newer `made` that no `finish` follows."""
+    """The last word on each result: its newest `made` or `finish`; `before` holds what was said of other bytes there.
+
+    So a result is known by its digest even where clocks disagree, or a result that was announced never got its name.
+    """
     known: dict[str, Event] = {}
     for event in events:
-        if event["event"] == "made":
-            known[event["output"]] = {"before": known.get(event["output"]), **event}
-        elif event["event"] == "finish":
-            known[event["output"]] = event
+        if event["event"] not in ("made", "finish"):
+            continue
+        earlier = known.get(event["output"])
+        if earlier is not None and earlier["result"] == event["result"]:
+            earlier = earlier["before"]
+        known[event["output"]] = {**event, "before": earlier}
     return known
 
 

@@ -156,7 +156,10 @@ class Plan:
                     if PART.fullmatch(PurePosixPath(entry.name).name):
                         self.target.remove(entry.name)
                     there[entry.name] = entry.stamp
-                known = {**self.earlier, **manifest.latest(manifest.read(self.target, results))}
+                known = dict(self.earlier)
+                for name, event in manifest.latest(manifest.read(self.target, results)).items():
+                    # A plain run may have replaced what a cluster had made, or the other way round.
+                    known[name] = {**event, "before": event["before"] or self.earlier.get(name)}
                 left: list[Task] = []
                 for task in self._tasks(source, folder, pictures, known):
                     event = None if self.overwrite else self._finished(task, there)

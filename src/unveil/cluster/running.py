@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from os import PathLike
 from pathlib import PurePosixPath
 from typing import Any
@@ -117,7 +118,8 @@ class Run:
         if not isinstance(self.plan.target, Folder):
             yield
             return
-        with History(self.plan.target.root).opened(()) as history:
+        # The manifest is read folder by folder, for it may be large.
+        with History(self.plan.target.root, with_manifest=False).opened(()) as history:
             self.plan.earlier.update({name: _event(name, entry) for name, entry in history.entries.items()})
             yield
 
@@ -162,7 +164,7 @@ def prepare(
         settings=settings,
         suffix=formats.suffix_of(format),
         overwrite=wishes.overwrite,
-        run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}",
+        run=f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}",
         earlier={},
     )
     unlistable: list[OSError] = []

@@ -31,10 +31,14 @@ written by unveil, or changed since."""
 
 @dataclass(slots=True)
 class History:
-    """The history of one folder of results. Paths of results are relative to it, with forward slashes."""
+    """The history of one folder of results. Paths of results are relative to it, with forward slashes.
+
+    `with_manifest`: what runs on a cluster have made counts too (see `unveil.cluster.manifest`).
+    """
 
     folder: Path
     entries: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    with_manifest: bool = True
 
     @property
     def file(self) -> Path:
@@ -42,13 +46,18 @@ class History:
 
     def load(self) -> None:
         """Read what earlier runs wrote. A line that a kill cut short is passed over."""
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.file.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, TypeError, KeyError):
-                    entry: object = json.loads(line)
-                    if isinstance(entry, dict):
-                        known = cast("dict[str, Any]", entry)
-                        self.entries[str(known["output"])] = known | {"result": str(known["result"])}
+        manifest = (self.folder / FOLDER / "manifest").rglob("*.jsonl") if self.with_manifest else ()
+        for file in (*sorted(manifest), self.file):
+            with contextlib.suppress(FileNotFoundError):
+                self._load(file)
+
+    def _load(self, file: Path) -> None:
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                entry: object = json.loads(line)
+                if isinstance(entry, dict):
+                    known = cast("dict[str, Any]", entry)
+                    self.entries[str(known["output"])] = known | {"result": str(known["result"])}
 
     def state(self, target: Path, source: str, settings: str) -> State:
         """What is at `target`, for a result of an input with the digest `source` and these settings."""

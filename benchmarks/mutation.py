@@ -117,7 +117,10 @@ def mutants(package: str) -> Iterator[Mutant]:
         text = path.read_bytes()
         tree, state = ast.parse(text), hashlib.sha256(text).hexdigest()[:12]
         module = path.relative_to(PACKAGE).as_posix()
+        spoken = {part for node in ast.walk(tree) for kind in _annotations(node) for part in ast.walk(kind)}
         for index, node in enumerate(list(ast.walk(tree))):
+            if node in spoken:
+                continue
             before = dict(vars(node))
             for variant in range(3):
                 said = change(node, variant)
@@ -126,6 +129,13 @@ def mutants(package: str) -> Iterator[Mutant]:
                 vars(node).update(before)
                 name = f"{module}:{state}:{index}:{variant}"
                 yield Mutant(name, module, getattr(node, "lineno", 0), said, index, variant)
+
+
+def _annotations(node: ast.AST) -> Iterator[ast.AST]:
+    """Types, which nothing looks at when the program runs."""
+    for name in ("annotation", "returns"):
+        if isinstance(kind := getattr(node, name, None), ast.AST):
+            yield kind
 
 
 def change(node: ast.AST, variant: int) -> str | None:

@@ -126,3 +126,11 @@ def test_exif_does_not_go_into_a_bigtiff():
         exif.into_tiff(BIG, exif_block())
     with pytest.warns(images.PictureWarning, match="left out of the TIFF"):
         images.encode(Picture(gradient(), exif=b"no block"), "tiff")
+
+
+@pytest.mark.parametrize(("kind", "value"), [(1, 200), (3, 40_000), (4, 3_000_000_000), (13, 9)])
+def test_whole_numbers_of_every_size_are_read(kind, value):
+    found = read(block([(0x9000, kind, 1, value)]))
+    assert tags.number(found, 0x9000, "<") == value
+    assert tags.number(found, 0x9001, "<") is None
+    assert tags.numbers(read(block([(0x9000, 2, 1, 65)])), 0x9000, "<") == ()

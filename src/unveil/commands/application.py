@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -190,8 +190,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _print_whatever_names() -> None:
     """A name that stdout's encoding does not have is no reason to fail; stderr has this from Python itself."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    stream: object = sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        cast("io.TextIOWrapper[Any]", stream).reconfigure(errors="backslashreplace")
 
 
 def _forget_stdout() -> None:

@@ -78,7 +78,7 @@ class Extension(Estimation):
         shown = to_unit(degraded)
         sturdy = torch.ones(len(shown), dtype=torch.bool)
         shown = quantise(handle(shown, sturdy, generator))
-        old, _ = self.pictures(to_unit(torch.cat((clean, crops))), generator)
+        old = self.pictures(to_unit(torch.cat((clean, crops))), generator)[0]
         views = self.views(torch.cat((shown, old)), generator)
         said = self._mean(self.estimator(views)) / self.heat
         with torch.no_grad():

@@ -23,7 +23,9 @@ def command(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: a YAML file, such as those in recipes/.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", metavar="FOLDER", help="Folder, shards or URL of clean photographs; may be given several times."),
+        typer.Option(
+            "--data", metavar="FOLDER", help="Folder, shards or URL of clean photographs; may be given several times."
+        ),
     ] = None,
     out: Annotated[
         Path | None,

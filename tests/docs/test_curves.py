@@ -11,8 +11,8 @@ from page_blocks import ROOT
 pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from unveil.training import Recipe  # noqa: E402
-from unveil.training.mioir import MioirRecipe  # noqa: E402
+from unveil.training import Recipe
+from unveil.training.mioir import MioirRecipe
 
 
 def test_the_curriculum_is_drawn_from_the_code():

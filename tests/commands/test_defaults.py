@@ -131,7 +131,9 @@ def test_doctor_reports_what_is_broken_and_goes_on(unveil, own_home):
     assert "does not work" in unveil("doctor").out
 
 
-@pytest.mark.parametrize(("words", "answer"), [("unveil re", {"restore", "report"}), ("unveil doc", {"doctor"})])
+@pytest.mark.parametrize(
+    ("words", "answer"), [("unveil re", {"restore", "report", "represent"}), ("unveil doc", {"doctor"})]
+)
 def test_the_shell_completes_commands(place, monkeypatch, capsys, words, answer):
     from unveil.commands.application import run
 

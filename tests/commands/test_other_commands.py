@@ -154,12 +154,14 @@ def test_export_refuses_what_it_cannot_do(unveil, monkeypatch, arguments, messag
 def test_train_hands_everything_on(unveil, monkeypatch):
     calls: list[object] = []
     module = ModuleType("unveil.training")
-    module.run = lambda recipe, **options: calls.append((recipe, options)) or Path("runs/x")
+    module.run = lambda recipe, *, say, **options: calls.append((recipe, options)) or Path("runs/x")
+    module.Machine = dict
     monkeypatch.setitem(sys.modules, "unveil.training", module)
     monkeypatch.setattr(package, "training", module, raising=False)
     result = unveil(
         *("train", "fast.yaml", "--data", "a", "--data", "b", "--out", "runs/x", "--phase", "adapt:noise"),
         *("--phase", "estimate", "--set", "seed=1", "--set", "network.width=8", "--no-resume", "--threads", "2"),
+        *("--devices", "2", "--nodes", "3", "--strategy", "fsdp", "--compile", "--checkpoint-every", "7"),
     )
     assert (result.code, result.out) == (0, "fast.yaml -> runs/x\n")
     assert unveil("train", "fast.yaml").code == 0
@@ -173,6 +175,7 @@ def test_train_hands_everything_on(unveil, monkeypatch):
             "overrides": ["seed=1", "network.width=8"],
             "resume": False,
             "threads": 2,
+            "machine": {"devices": 2, "nodes": 3, "strategy": "fsdp", "compile": True, "every": 7},
         },
     )
     assert plain[1] == {
@@ -182,6 +185,7 @@ def test_train_hands_everything_on(unveil, monkeypatch):
         "overrides": (),
         "resume": True,
         "threads": None,
+        "machine": {"devices": None, "nodes": 1, "strategy": "auto", "compile": False, "every": 500},
     }
 
 

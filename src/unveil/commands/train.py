@@ -15,7 +15,7 @@ from unveil.commands.terminal import Terminal, examples, shown
 EXAMPLES = examples(
     "unveil train recipes/abair/fast.yaml --data photographs/ --out runs/first",
     "unveil train recipes/abair/fast.yaml --data photographs/ --phase pretrain --set pretraining.iterations=100",
-    "torchrun --nproc-per-node 2 -m unveil train recipe.yaml --data photographs/ --set pretraining.parts=2",
+    "unveil train recipes/abair/fast.yaml --data photographs/ --set pretraining.parts=2 --devices 2",
 )
 
 
@@ -38,7 +38,8 @@ def command(
         typer.Option(
             "--phase",
             metavar="PHASE",
-            help="A phase of the recipe's method (ABAIR: pretrain, adapt, adapt:noise, estimate), export or all, the "
+            help="A phase of the recipe's method (ABAIR: pretrain, adapt, adapt:noise, estimate; MiOIR: "
+            "restore, classify; ConStyle: encode, restore), export or all, the "
             "default; repeatable.",
         ),
     ] = None,

@@ -116,7 +116,9 @@ class Chain(ABC, Generic[R]):
             "data": batches.digest(),
             "phase": where.name,
         }
-        fit(phase, stage, batches, where, precision=self.recipe.precision, machine=self.machine)
+        said = fit(phase, stage, batches, where, precision=self.recipe.precision, machine=self.machine)
+        if is_first():
+            self.say(said)
 
     def network(self) -> nn.Module:
         """A fresh network, as the recipe says.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, Protocol
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset
 
@@ -56,11 +59,16 @@ class Machine:
 
 
 class _Bar(TQDMProgressBar):
-    """The progress of one phase, called by its name instead of an epoch's number."""
+    """The progress of one phase, called by its name instead of an epoch's number, and never on stdout."""
 
     def __init__(self, name: str) -> None:
         super().__init__(refresh_rate=20)
         self.name = name
+
+    def init_train_tqdm(self) -> Tqdm:
+        return Tqdm(
+            desc=self.name, disable=self.is_disabled, leave=True, dynamic_ncols=True, file=sys.stderr, smoothing=0
+        )
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         super().on_train_epoch_start(trainer)
@@ -122,7 +130,7 @@ def fit(
     precision: str,
     machine: Machine | None = None,
     watchers: Sequence[Callback] = (),
-) -> None:
+) -> str:
     """Train a phase to its last step, from `last.ckpt` in its folder where there is one, and write `final.ckpt`.
 
     Args:
@@ -133,6 +141,9 @@ def fit(
         precision: Lightning's word, `bf16-mixed` say.
         machine: what to run on; one process by default.
         watchers: further callbacks. One that sets the phase's `is_done` may stop it before its last step.
+
+    Returns:
+        How many steps it took how long, and the last values that were logged; for people.
 
     Raises:
         RecipeError: the number of processes does not divide the parts of a batch.
@@ -179,7 +190,9 @@ def fit(
         **arguments,
     )
     data = _Data(batches, stage, start=start, workers=machine.workers if machine else None)
+    begun = time.perf_counter()
     trainer.fit(phase, datamodule=data, ckpt_path=last, weights_only=True)
+    seconds = time.perf_counter() - begun
     if trainer.global_step < stage.iterations and not phase.is_done:
         trainer.save_checkpoint(where / LAST)
         kept = checkpoints.begin()[1] if trainer.is_global_zero else trainer.global_step
@@ -190,6 +203,10 @@ def fit(
     trainer.strategy.barrier()
     if trainer.is_global_zero:
         checkpoints.end()
+    done = trainer.global_step - start
+    minutes, rest = divmod(round(seconds), 60)
+    logged = ", ".join(f"{name} {float(value):.4g}" for name, value in trainer.callback_metrics.items())
+    return f"{where.name}: {done} steps in {minutes} min {rest} s, {done / max(seconds, 1e-9):.2f} a second; {logged}"
 
 
 def part(path: Path, prefix: str) -> dict[str, Any]:

@@ -155,6 +155,7 @@ def test_a_signal_ends_the_step_and_keeps_it(tmp_path, whole, number):
     stopped(tmp_path, 2, number)
     assert check(tmp_path / "line" / LAST) == 3
     assert {each: signal.getsignal(each) for each in before} == before
+    assert same(train(tmp_path), whole)
 
 
 def killed(place: Path) -> Path:

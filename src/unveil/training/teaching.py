@@ -309,7 +309,8 @@ def _recognising(
     config: Mapping[str, Any] = {**card.config, "classes": len(phase.all)}
     changed = replace(
         learnt.card,
-        estimator=replace(card, config=dict(config), classes=phase.all, **_forgotten(card)),
+        # Figures of the former estimator say nothing of the new one.
+        estimator=replace(card, config=dict(config), classes=phase.all, accuracy=None, ece=None, confusion=()),
         code_version=unveil.__version__,
         metrics=(),
     )
@@ -319,11 +320,6 @@ def _recognising(
         weights={**learnt.weights, "estimate": arrays(estimator, graph.weights)},
         graphs={**learnt.graphs, "estimate": graph.data},
     )
-
-
-def _forgotten(card: models.EstimatorCard) -> dict[str, Any]:
-    """Figures of the former estimator, which say nothing of the new one."""
-    return {key: None for key in ("accuracy", "ece", "confusion") if hasattr(card, key)}
 
 
 class _Both:

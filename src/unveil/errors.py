@@ -37,6 +37,10 @@ class UnveilError(Exception):
     """Base of all errors that unveil raises on purpose."""
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as a machine does that is shut down."""
+
+
 class PictureError(UnveilError):
     """Something is wrong with one picture file. `path` names it, `cause` says what."""
 

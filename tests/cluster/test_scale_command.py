@@ -13,7 +13,7 @@ from cluster_samples import fill, results
 from unveil import models
 from unveil.commands import scale
 from unveil.commands.application import run
-from unveil.commands.batch import Terminated
+from unveil.errors import Terminated
 
 
 @pytest.fixture

@@ -16,13 +16,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from unveil.errors import CheckpointError, Diverged  # noqa: E402
+from unveil.errors import (  # noqa: E402
+    CheckpointError,
+    Diverged,
+    Terminated,
+)
 from unveil.images import Picture, read, write  # noqa: E402
 from unveil.methods.phase import Phase  # noqa: E402
 from unveil.training import checkpoints  # noqa: E402
 from unveil.training.checkpoints import DAMAGED, FINAL, FORMER, LAST, Checkpoints, TrainingWarning, check  # noqa: E402
 from unveil.training.fitting import Machine, _Data, fit  # noqa: E402
-from unveil.training.interruption import Terminated  # noqa: E402
 from unveil.training.recipe import Stage  # noqa: E402
 
 pytestmark = [

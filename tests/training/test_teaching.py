@@ -17,7 +17,7 @@ from PIL import Image  # noqa: E402
 from unveil import models  # noqa: E402
 from unveil.commands.application import run  # noqa: E402
 from unveil.data.alignment import displacement  # noqa: E402
-from unveil.errors import InvalidRequest, RecipeError  # noqa: E402
+from unveil.errors import InvalidRequest, RecipeError, Terminated  # noqa: E402
 from unveil.methods.abair.estimator import Estimator  # noqa: E402
 from unveil.methods.abair.extension import extended  # noqa: E402
 from unveil.restoration import Restorer  # noqa: E402
@@ -132,6 +132,16 @@ def test_a_finished_part_of_a_lesson_is_not_learnt_again(
         np.testing.assert_array_equal(again.adapters["cast"].tensors()[key], value)
 
 
+def test_an_adapter_that_gains_nothing_is_not_kept(
+    before: models.Model, pairs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    idle = replace(LESSON, iterations=4, every=2, learning_rate=1e-9)
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="makes held-back pictures no better"):
+            teaching.teach(before, teaching.gather(*pairs), "cast", lesson=idle, folder=tmp_path, threads=1)
+    assert not list(tmp_path.rglob("final.ckpt"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
@@ -216,6 +226,27 @@ def test_the_command_writes_model_adapter_report_and_sheet(
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
     assert run(words) != 0
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_a_stopped_lesson_says_how_it_goes_on(
+    stop: type[KeyboardInterrupt],
+    code: int,
+    finished: Path,
+    pairs: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise stop("adapter: stopped at step 3; the same command goes on from step 3")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(teaching, "teach", stopped)
+    words = ["teach", str(pairs[0]), str(pairs[1]), "--name", "cast", "--model", str(finished / "model.safetensors")]
+    assert run(words) == code
+    assert "interrupted: adapter: stopped at step 3; the same command goes on" in capsys.readouterr().err
+    assert not list(tmp_path.glob("cast*"))
 
 
 def _short(init: object) -> object:

@@ -37,7 +37,7 @@ from unveil.commands import (
     teach,
     train,
 )
-from unveil.commands.batch import INTERRUPTED, TERMINATED, Terminated
+from unveil.commands.batch import stopped
 from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, UnveilError
 
@@ -166,7 +166,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt as stop:
-        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        return stopped(stop)
     except BrokenPipeError:
         # Whoever read our output has left.
         _forget_stdout()

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any, TypeVar
 
+import typer
+
 from unveil.commands.terminal import PLEASE_REPORT, Terminal, debugging, shown
-from unveil.errors import PictureError, UnveilError
+from unveil.errors import PictureError, Terminated, UnveilError
 
 Record = dict[str, Any]
 """What `--json` says of one picture; `input` and `error` are always there. `skipped`: it was done by an earlier run."""
@@ -66,14 +68,12 @@ def run_batch(
                     show(record)
                 bar.end()
     except KeyboardInterrupt as stop:
-        code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        code = stopped(stop)
     failures = sum(record["error"] is not None for record in records)
     skipped = sum(bool(record.get("skipped")) for record in records)
     if terminal.as_json:
         terminal.json({"results": records, "interrupted": code is not None})
-    said = f"{len(records) - failures} of {len(items)} pictures {achieved}, {failures} failed"
-    if skipped:
-        said += f"; {skipped} of them {'was' if skipped == 1 else 'were'} done before"
+    said = closing(len(records) - failures, len(items), achieved, failures, skipped)
     if code is not None:
         terminal.note(f"interrupted: {said}")
         return code
@@ -82,8 +82,27 @@ def run_batch(
     return 1 if failures else 0
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), as a machine does that is shut down."""
+def closing(good: int, of: int, achieved: str, failed: int, skipped: int) -> str:
+    """The last line of a batch: what became of its pictures."""
+    said = f"{good} of {of} pictures {achieved}, {failed} failed"
+    if skipped:
+        said += f"; {skipped} of them {'was' if skipped == 1 else 'were'} done before"
+    return said
+
+
+def stopped(stop: KeyboardInterrupt) -> int:
+    """The exit code of a command that was stopped."""
+    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+@contextmanager
+def resumable(terminal: Terminal) -> Generator[None]:
+    """Inside, long work that keeps what it has done: stopped, it ends the command and says how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        terminal.note(f"interrupted: {stop}" if str(stop) else "interrupted: the same command goes on")
+        raise typer.Exit(stopped(stop)) from None
 
 
 @contextmanager

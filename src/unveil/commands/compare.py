@@ -133,8 +133,10 @@ def _scores(trio: Trio, by: Protocol, limit: int) -> tuple[Score, ...]:
 
 
 def _difference(scores: Sequence[Score]) -> float:
-    capped = [min(score.psnr, 100.0) for score in scores]
-    return abs(capped[0] - capped[1]) if len(capped) == 2 else -capped[0]
+    from unveil.metrics.fidelity import capped
+
+    found = [capped(score.psnr) for score in scores]
+    return abs(found[0] - found[1]) if len(found) == 2 else -found[0]
 
 
 def _strip(trio: Trio, scores: Sequence[Score], limit: int) -> Strip:

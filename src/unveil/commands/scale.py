@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unveil.commands.batch import INTERRUPTED, TERMINATED, Record, Terminated, stopping
+from unveil.commands.batch import Record, closing, stopped, stopping
 from unveil.commands.extras import needs_extra
 from unveil.commands.restoring import Wishes
 from unveil.commands.terminal import PLEASE_REPORT, Terminal, shown
@@ -123,7 +123,7 @@ def restore(run: Run, show: Callable[[Record], None], terminal: Terminal) -> int
                     records.append(record)
                 bar.end()
     except KeyboardInterrupt as asked:
-        code = TERMINATED if isinstance(asked, Terminated) else INTERRUPTED
+        code = stopped(asked)
         stop.set()
         run.stop()
         _drain(told, worker)
@@ -171,9 +171,7 @@ def _end(
     failed += len(run.unlistable)
     if terminal.as_json:
         terminal.json({"results": records, "interrupted": code is not None})
-    said = f"{done - failed + len(run.unlistable)} of {run.pictures} pictures {achieved}, {failed} failed"
-    if skipped:
-        said += f"; {skipped} of them {'was' if skipped == 1 else 'were'} done before"
+    said = closing(done - failed + len(run.unlistable), run.pictures, achieved, failed, skipped)
     if code is not None:
         terminal.note(f"interrupted: {said}; the same command goes on from there")
         return code

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unveil.commands.batch import resumable
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
 
@@ -55,7 +56,8 @@ def command(
     out = output if output is not None else Path("runs/studies") / plan.name
     if not table:
         out.mkdir(parents=True, exist_ok=True)
-        _run(terminal, file, plan.tasks(), data or [], root or datasets.default_root(), out, jobs)
+        with resumable(terminal):
+            _run(terminal, file, plan.tasks(), data or [], root or datasets.default_root(), out, jobs)
     figures = studies.collected(plan, out)
     if as_json:
         terminal.json({"study": plan.name, "question": plan.question, "figures": figures})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unveil.commands.arguments import Threads
+from unveil.commands.batch import resumable
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest, OutputExists
@@ -84,35 +85,41 @@ def command(
     target = output or Path(f"{name}.safetensors")
     if target.exists() and not overwrite:
         raise OutputExists(target, "exists already; name another file with -o, or replace it with --overwrite")
-    folder = work or Path("runs") / f"teach-{name}"
-    if recipe is not None:
-        if len(folders) != 1:
-            raise InvalidRequest(f"--recipe makes the damage itself: give the clean folder alone, found {len(folders)}")
-        clean = folder / "pairs" / "clean"
-        degraded = damage_folder(folders[0], recipe, folder / "pairs")
-    elif len(folders) == 2:
-        degraded, clean = folders
-    else:
-        raise InvalidRequest(f"expected two folders, damaged and clean pictures of equal names, found {len(folders)}")
-    before = models.read(models.find(model or models.DEFAULT))
-    material = teaching.gather(degraded, clean)
-    after = teaching.teach(
-        before,
-        material,
-        name,
-        printed=printed,
-        lesson=teaching.Lesson(iterations=iterations),
-        folder=folder,
-        data=data or (),
-        threads=threads,
-        say=terminal.line,
-    )
-    models.write(after, target)
-    models.write_adapter(models.take_adapter(after, name), target.with_suffix(f".{name}.adapter.safetensors"))
-    terminal.line(f"measuring {len(material.kept)} pairs that were held back")
-    sheet = target.with_suffix(".png")
-    found = examination.examine(before, after, material, name, sheet=sheet, threads=threads)
-    target.with_suffix(".json").write_text(json.dumps(found.as_dict(), indent=2), encoding="utf-8")
+    with resumable(terminal):
+        folder = work or Path("runs") / f"teach-{name}"
+        if recipe is not None:
+            if len(folders) != 1:
+                raise InvalidRequest(
+                    f"--recipe makes the damage itself: give the clean folder alone, found {len(folders)}"
+                )
+            clean = folder / "pairs" / "clean"
+            degraded = damage_folder(folders[0], recipe, folder / "pairs")
+        elif len(folders) == 2:
+            degraded, clean = folders
+        else:
+            raise InvalidRequest(
+                f"expected two folders, damaged and clean pictures of equal names, found {len(folders)}"
+            )
+        before = models.read(models.find(model or models.DEFAULT))
+        material = teaching.gather(degraded, clean)
+        after = teaching.teach(
+            before,
+            material,
+            name,
+            printed=printed,
+            lesson=teaching.Lesson(iterations=iterations),
+            folder=folder,
+            data=data or (),
+            threads=threads,
+            say=terminal.line,
+        )
+        terminal.line(f"measuring {len(material.kept)} pairs that were held back")
+        sheet = target.with_suffix(".png")
+        found = examination.examine(before, after, material, name, sheet=sheet, threads=threads)
+        # Last: the command refuses to replace a model, so one that was stopped before could not go on.
+        models.write_adapter(models.take_adapter(after, name), target.with_suffix(f".{name}.adapter.safetensors"))
+        models.write(after, target)
+        target.with_suffix(".json").write_text(json.dumps(found.as_dict(), indent=2), encoding="utf-8")
     if as_json:
         terminal.json(found.as_dict())
     else:

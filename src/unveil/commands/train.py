@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from unveil.commands.arguments import Threads
-from unveil.commands.batch import INTERRUPTED, TERMINATED
+from unveil.commands.batch import resumable
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
 
@@ -78,7 +78,7 @@ def command(
         from unveil import training
 
         machine = training.Machine(devices=devices, nodes=nodes, strategy=strategy, compile=compiled, every=every)
-        try:
+        with resumable(terminal):
             folder = training.run(
                 recipe,
                 data=data or (),
@@ -90,7 +90,4 @@ def command(
                 machine=machine,
                 say=terminal.note,
             )
-        except KeyboardInterrupt as stop:
-            terminal.note(f"interrupted: {stop}")
-            raise typer.Exit(TERMINATED if isinstance(stop, training.Terminated) else INTERRUPTED) from None
     terminal.line(f"{shown(recipe)} -> {shown(folder)}")

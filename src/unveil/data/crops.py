@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.data.photographs import Photographs
+
+
+def middle(pixels: NDArray[Any], side: int) -> NDArray[Any]:
+    """The middle of a picture H W C, at most `side` pixels high and wide, on its own in memory."""
+    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 class CropBatches:

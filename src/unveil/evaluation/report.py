@@ -17,6 +17,7 @@ from unveil.evaluation.sets import EvaluationSet
 from unveil.evaluation.subjects import OWN, ModelSubject
 from unveil.evaluation.suites import Suite
 from unveil.evaluation.tables import Row
+from unveil.metrics.fidelity import UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Report:
         parts = [f"    {self.command}", self.suite.summary, tables.markdown(self.rows, self.subjects)]
         parts.append(
             "PSNR in dB / SSIM, means over the pictures; a picture that comes back bit for bit counts as "
-            f"{tables.UNCHANGED:.0f} dB. {tables.protocols_used(self.rows)}"
+            f"{UNCHANGED:.0f} dB. {tables.protocols_used(self.rows)}"
         )
         for subject in self.measuring.subjects:
             if isinstance(subject, ModelSubject) and subject.rule == OWN and subject.name in self.subjects:

@@ -16,8 +16,8 @@ from unveil.evaluation.ledger import Record
 from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.sets import FoundSet, Item
 from unveil.evaluation.subjects import INPUT, Subject, Tick
-from unveil.evaluation.tables import capped
 from unveil.metrics import Score
+from unveil.metrics.fidelity import capped
 from unveil.metrics.sheets import FULL_ERROR, Panel, Strip, cutout, draw, error_map
 
 KEY = "unveil"

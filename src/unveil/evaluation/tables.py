@@ -14,9 +14,7 @@ from unveil.evaluation.measuring import Measuring
 from unveil.evaluation.sets import EvaluationSet, FoundSet, Item
 from unveil.evaluation.subjects import INPUT
 from unveil.metrics import Score, protocol
-
-UNCHANGED = 100.0
-"""What the PSNR of an unchanged picture counts as in a mean, in dB."""
+from unveil.metrics.fidelity import capped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +76,6 @@ def _row(found: FoundSet, known: Sequence[tuple[Item, dict[str, Record]]]) -> Ro
             seconds=math.fsum(record.seconds for record in records) / len(records),
         )
     return row
-
-
-def capped(psnr: float) -> float:
-    """PSNR as it enters a mean."""
-    return min(psnr, UNCHANGED)
 
 
 def _mean(scores: Iterable[Score]) -> Score:

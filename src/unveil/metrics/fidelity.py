@@ -19,6 +19,9 @@ SIGMA = 1.5
 _STRIP_ROWS = 64
 C1, C2 = 0.01**2, 0.03**2
 
+UNCHANGED = 100.0
+"""dB that equal pictures count as in a mean."""
+
 
 def psnr(a: Values, b: Values, *, peak: float = 1.0) -> float:
     """Peak signal-to-noise ratio in dB over all values of two pictures of any same shape; infinite for equal
@@ -33,6 +36,11 @@ def psnr(a: Values, b: Values, *, peak: float = 1.0) -> float:
     difference = (first - second).ravel()
     error = float(np.dot(difference, difference)) / difference.size
     return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def capped(decibel: float) -> float:
+    """PSNR as it enters a mean."""
+    return min(decibel, UNCHANGED)
 
 
 def ssim(a: Values, b: Values, *, window: Window = "uniform") -> float:

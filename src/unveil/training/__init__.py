@@ -1,8 +1,7 @@
 """Recipes, the chains of phases that run them, and the wiring of Lightning."""
 
 from unveil.training.fitting import Machine
-from unveil.training.interruption import Terminated
 from unveil.training.recipe import Recipe
 from unveil.training.run import opened, run
 
-__all__ = ["Machine", "Recipe", "Terminated", "opened", "run"]
+__all__ = ["Machine", "Recipe", "opened", "run"]

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
-from unveil.data import Photographs
+from unveil.data import Photographs, middle
 from unveil.degradations import DEGRADATIONS, quantise
 from unveil.errors import RecipeError
 from unveil.training.recipe import read_mapping, section
@@ -67,9 +66,7 @@ def damage_folder(clean: Path, recipe: Path, out: Path) -> Path:
         pixels = photographs.pixels(index)
         if pixels is None:
             continue
-        top, left = (max(0, (side - LARGEST) // 2) for side in pixels.shape[:2])
-        crop = np.ascontiguousarray(pixels[top : top + LARGEST, left : left + LARGEST])
-        image = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
+        image = torch.from_numpy(middle(pixels, LARGEST)).permute(2, 0, 1)[None].float() / 255
         for target, picture in zip(targets, (damaged(image, steps, index), image), strict=True):
             part = target / f".{name}.part"
             Image.fromarray((picture[0].permute(1, 2, 0) * 255).round().byte().numpy()).save(part, "PNG")

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unveil.data import middle
 from unveil.degradations import DEGRADATIONS, quantise
 from unveil.metrics import sheets
-from unveil.metrics.fidelity import psnr
+from unveil.metrics.fidelity import capped, psnr
 from unveil.models import Model
 from unveil.models.card import CLEAN
 from unveil.restoration import Restorer
@@ -102,7 +103,7 @@ def examine(
     found = [pair for index in range(len(pairs)) if (pair := pairs.pixels(index)) is not None]
     recognises = new.card.estimator is not None
     ways = [*(key for key in DEGRADATIONS if key in old.adapters), CLEAN] if recognises else []
-    clean = [_middle(pair[1]) for pair in found]
+    clean = [middle(pair[1], SIDE) for pair in found]
     total, done = len(found) + len(ways) * len(clean), 0
     scores: list[tuple[float, ...]] = []
     named: Counter[str] = Counter()
@@ -160,11 +161,5 @@ def _spoilt(picture: NDArray[np.uint8], way: str, index: int) -> NDArray[np.uint
     return (degraded[0].permute(1, 2, 0) * 255).round().byte().contiguous().numpy()
 
 
-def _middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    top, left = (max(0, (side - SIDE) // 2) for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + SIDE, left : left + SIDE])
-
-
 def _psnr(picture: NDArray[Any], truth: NDArray[Any]) -> float:
-    # An unchanged picture counts as 100 dB in a mean, as everywhere.
-    return min(100.0, psnr(picture, truth))
+    return capped(psnr(picture, truth))

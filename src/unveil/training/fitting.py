@@ -17,11 +17,11 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset
 
-from unveil.errors import RecipeError
+from unveil.errors import RecipeError, Terminated
 from unveil.methods.phase import Phase
 from unveil.training.checkpoints import FINAL, LAST, Checkpoints
 from unveil.training.guard import Guard
-from unveil.training.interruption import Interruption, Terminated
+from unveil.training.interruption import Interruption
 from unveil.training.recipe import Stage
 
 

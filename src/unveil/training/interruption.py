@@ -11,10 +11,6 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), as a machine does that is shut down."""
-
-
 class Interruption(Callback):
     """Turns the first Ctrl-C or SIGTERM into a stop after the present step; a second one stops at once.
 

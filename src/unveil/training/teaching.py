@@ -15,11 +15,12 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch import Tensor
 
 import unveil
 from unveil import export, graphs, models
-from unveil.data import CropBatches, PairBatches, Pairs, Photographs
+from unveil.data import CropBatches, PairBatches, Pairs, Photographs, middle
 from unveil.data.alignment import displacement
 from unveil.errors import InvalidRequest
 from unveil.methods.abair import variants
@@ -27,6 +28,7 @@ from unveil.methods.abair.adaptation import Adaptation
 from unveil.methods.abair.adapters import AdapterFactors
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.extension import Extension
+from unveil.metrics.fidelity import capped, psnr
 from unveil.models import Model
 from unveil.packing import arrays, to_array
 from unveil.training.fitting import Machine, fit, part
@@ -36,6 +38,8 @@ FEWEST = 10
 """Pairs below which neither the adapter nor the report on it would mean anything."""
 SEEN = 256
 """Side of the middle of a held-back picture that decides when to stop."""
+LEAST = 0.05
+"""dB that an adapter must gain on the watched pairs: less is no reason to carry one."""
 
 Say = Callable[[str], object]
 
@@ -206,7 +210,9 @@ def _adapter(model: Model, material: Material, name: str, lesson: Lesson, folder
         phase.record = _record(model, lesson, name)
         batches = PairBatches([pairs], batch=lesson.batch, patch=patch, seed=lesson.seed)
         fit(phase, stage, batches, folder, precision="32-true", machine=Machine(every=100), watchers=[watched])
-        if watched.best_gain <= 0:
+        if watched.best_gain < LEAST:
+            # Not kept: the same command would take it for learnt.
+            final.unlink()
             raise InvalidRequest(
                 f"after {phase.global_step} steps the adapter makes held-back pictures no better "
                 f"({watched.best_gain:+.2f} dB): the damage cannot be undone this way, or the pairs do not show it"
@@ -220,7 +226,7 @@ class _Watch(Callback):
 
     def __init__(self, pairs: Pairs, phase: Adaptation, lesson: Lesson) -> None:
         self.lesson, self.phase = lesson, phase
-        self.pairs = [_middle(pair) for index in range(len(pairs)) if (pair := pairs.pixels(index)) is not None]
+        self.pairs = [_seen(pair) for index in range(len(pairs)) if (pair := pairs.pixels(index)) is not None]
         self.best_gain, self.waited = float("-inf"), 0
         self.best: dict[str, Tensor] = {}
         self.before = float(np.mean([_psnr(degraded, clean) for degraded, clean in self.pairs]))
@@ -345,14 +351,11 @@ def _record(model: Model, lesson: Lesson, name: str) -> dict[str, Any]:
     }
 
 
-def _middle(pair: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
-    height, width = pair[0].shape[:2]
-    top, left = max(0, (height - SEEN) // 2), max(0, (width - SEEN) // 2)
-    cut = (np.ascontiguousarray(picture[top : top + SEEN, left : left + SEEN]) for picture in pair)
-    degraded, clean = (torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255 for picture in cut)
+def _seen(pair: tuple[NDArray[Any], NDArray[Any]]) -> tuple[Tensor, Tensor]:
+    cut = (torch.from_numpy(middle(picture, SEEN)) for picture in pair)
+    degraded, clean = (picture.permute(2, 0, 1)[None].float() / 255 for picture in cut)
     return degraded, clean
 
 
 def _psnr(image: Tensor, clean: Tensor) -> float:
-    error = float((image.clamp(0, 1) - clean).square().mean())
-    return min(100.0, -10 * float(np.log10(max(error, 1e-10))))
+    return capped(psnr(image.numpy(), clean.numpy()))

@@ -111,6 +111,19 @@ def test_without_a_queue_the_batch_is_its_own_negatives() -> None:
     torch.testing.assert_close(found.logits[0, 1] * 0.07, codes(0)[0] @ codes(0)[1])
 
 
+def test_normalised_codes_have_length_one_wherever_they_are_compared() -> None:
+    torch.manual_seed(0)
+    memory = Memory(ConStyle(), queue=12, normalised=True)
+    torch.testing.assert_close(memory.queue.norm(dim=0), torch.ones(12))
+    seen = Seen([codes(0), codes(1)], [])
+    found = memory.compare(seen, torch.rand(4, 3, 16, 16))
+    for each in (*found.queries, found.key, *found.negatives, memory.queue.T[:4]):
+        torch.testing.assert_close(each.norm(dim=1), torch.ones(4))
+    assert float(found.logits.detach().abs().max()) <= 1 / 0.07 + 1e-4
+    # What the network hears stays as it was.
+    torch.testing.assert_close(seen.queries[1], codes(1))
+
+
 def test_the_losses_by_hand() -> None:
     query, key = codes(0).double(), codes(1).double()
     logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.methods.constyle.averaging import approach
@@ -33,6 +34,7 @@ class Comparison:
     """What the losses need of one step.
 
     Attributes:
+        queries: those of the degraded pictures, as the losses take them: two of `B 128`.
         key: second query of the clean pictures, by the momentum encoder: `B 128`, without gradient.
         negatives: the oldest codes but one batch, and the oldest (which were overwritten), `B 128` each, without
             gradient; empty where there is no queue.
@@ -40,6 +42,7 @@ class Comparison:
         classes: logits of the clean pictures by the momentum encoder's head, `B classes`, without gradient.
     """
 
+    queries: list[Tensor]
     key: Tensor
     negatives: list[Tensor]
     logits: Tensor
@@ -58,18 +61,27 @@ class Memory(nn.Module):
             pictures of the batch (ours, to turn the first guideline off).
         momentum: share that the momentum encoder keeps of itself in each step.
         temperature: of the logits.
+        normalised: whether codes are brought to length 1 before anything is compared. Ours: as published they are not,
+            and in short runs all of them shrink to nothing, where they are alike.
     """
 
     queue: Tensor
     pointer: Tensor
 
     def __init__(
-        self, encoder: Encoder, *, queue: int = QUEUE, momentum: float = MOMENTUM, temperature: float = TEMPERATURE
+        self,
+        encoder: Encoder,
+        *,
+        queue: int = QUEUE,
+        momentum: float = MOMENTUM,
+        temperature: float = TEMPERATURE,
+        normalised: bool = False,
     ) -> None:
         super().__init__()
         self.key_encoder = deepcopy(encoder).requires_grad_(False)
-        self.momentum, self.temperature = momentum, temperature
-        self.register_buffer("queue", torch.randn(QUERY, queue))
+        self.momentum, self.temperature, self.normalised = momentum, temperature, normalised
+        codes = torch.randn(QUERY, queue)
+        self.register_buffer("queue", F.normalize(codes, dim=0) if normalised else codes)
         self.register_buffer("pointer", torch.zeros(1, dtype=torch.int64))
 
     @torch.no_grad()
@@ -81,7 +93,10 @@ class Memory(nn.Module):
         """Compare what was seen of degraded pictures with their clean versions `B 3 H W`, and remember it."""
         with torch.no_grad():
             of_clean = look(self.key_encoder, clean)
-        query, key = seen.queries[1].float(), of_clean.queries[1].float()
+        queries, key = [code.float() for code in seen.queries], of_clean.queries[1].float()
+        if self.normalised:
+            queries, key = [F.normalize(code, dim=1) for code in queries], F.normalize(key, dim=1)
+        query = queries[1]
         with torch.autocast(query.device.type, enabled=False):
             positive = (query * key).sum(1, keepdim=True)
             if self.queue.shape[1]:
@@ -92,7 +107,7 @@ class Memory(nn.Module):
                 negative = (query @ query.detach().T)[others].view(len(query), -1)
                 negatives = []
             logits = torch.cat((positive, negative), 1) / self.temperature
-        return Comparison(key, negatives, logits, of_clean.classes)
+        return Comparison(queries, key, negatives, logits, of_clean.classes)
 
     def _remember(self, query: Tensor) -> list[Tensor]:
         """Overwrite the oldest codes; gives what comes next in the queue and what was overwritten, `B 128` each."""

@@ -33,7 +33,7 @@ class EncoderTraining(AveragedPhase):
         damage: degrades the queries that are not spoilt yet: (`B 3 P P`, spoilt, generator).
         weights: of the losses; those that are missing are off.
         classification_until, distillation_until: steps in which these losses are on.
-        memory: queue, momentum and temperature: arguments of `Memory`.
+        memory: arguments of `Memory`.
         optimisation: arguments of `AveragedPhase`.
     """
 
@@ -59,7 +59,7 @@ class EncoderTraining(AveragedPhase):
         seen = look(self.network, degraded)
         self.memory.follow(self._encoder)
         found = self.memory.compare(seen, to_unit(clean))
-        losses = unsupervised_losses(seen.queries, found.key, found.negatives, found.logits, self.weights)
+        losses = unsupervised_losses(found, self.weights)
         if seen.classes is not None and found.classes is not None:
             if self.weights.get("classification") and self.global_step < self.classification_until:
                 losses["classification"] = F.cross_entropy(seen.classes.float(), classes)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unveil.methods.constyle.averaging import CALIBRATION, AveragedPhase, recalibrate
 from unveil.methods.constyle.guidance import Steered
 from unveil.methods.constyle.losses import content_loss, contrast_loss, style_loss
-from unveil.methods.constyle.memory import Memory, Seen, look
+from unveil.methods.constyle.memory import Comparison, Memory, Seen, look
 from unveil.methods.phase import step_generator, to_unit
 from unveil.networks.base import Network
 
@@ -37,7 +37,7 @@ class RestorationTraining(AveragedPhase):
         weights: of the losses `contrast`, `content` and `style`; those that are missing are off.
         key: what a degraded picture is compared with: its `clean` version (guideline 3), or the `degraded` one itself,
             mirrored, as contrastive learning has it elsewhere (ours, to turn the guideline off).
-        memory: queue, momentum and temperature: arguments of `Memory`.
+        memory: arguments of `Memory`.
         optimisation: arguments of `AveragedPhase`.
     """
 
@@ -92,7 +92,7 @@ class RestorationTraining(AveragedPhase):
         assert self.memory is not None
         self.memory.follow(self._steered.encoder)
         found = self.memory.compare(seen, clean if self.key == "clean" else degraded.flip(-1))
-        return unsupervised_losses(seen.queries, found.key, found.negatives, found.logits, self.weights)
+        return unsupervised_losses(found, self.weights)
 
     def pictures(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Degraded and clean pictures of a batch."""
@@ -113,17 +113,15 @@ class RestorationTraining(AveragedPhase):
         return value
 
 
-def unsupervised_losses(
-    queries: list[Tensor], key: Tensor, negatives: list[Tensor], logits: Tensor, weights: Mapping[str, float]
-) -> dict[str, Tensor]:
+def unsupervised_losses(found: Comparison, weights: Mapping[str, float]) -> dict[str, Tensor]:
     """The three losses of the encoder, those without a weight left out."""
     losses: dict[str, Tensor] = {}
     if weights.get("contrast"):
-        losses["contrast"] = contrast_loss(logits)
+        losses["contrast"] = contrast_loss(found.logits)
     if weights.get("content"):
-        losses["content"] = content_loss(queries[1], key)
+        losses["content"] = content_loss(found.queries[1], found.key)
     if weights.get("style"):
-        losses["style"] = style_loss(queries, negatives)
+        losses["style"] = style_loss(found.queries, found.negatives)
     return losses
 
 

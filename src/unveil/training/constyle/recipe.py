@@ -21,7 +21,7 @@ class AveragedStage(Stage):
 
     `hold` steps at the peak come before the cosine. `contrast`, `content` and `style` are weights of losses, and 0
     turns one off. `queue` is a multiple of the batch; 0 takes the negatives from the batch, and then there is no style
-    loss.
+    loss. `normalised` brings codes to length 1 before they are compared (ours).
     """
 
     weight_decay: float = 1e-4
@@ -36,6 +36,7 @@ class AveragedStage(Stage):
     queue: int = QUEUE
     momentum: float = MOMENTUM
     temperature: float = TEMPERATURE
+    normalised: bool = False
 
     def __post_init__(self) -> None:
         super(AveragedStage, self).__post_init__()
@@ -50,7 +51,8 @@ class AveragedStage(Stage):
 
     def remembering(self) -> dict[str, Any]:
         """The arguments of `Memory`."""
-        return {"queue": self.queue, "momentum": self.momentum, "temperature": self.temperature}
+        names = ("queue", "momentum", "temperature", "normalised")
+        return {name: getattr(self, name) for name in names}
 
     def check_memory(self, where: str) -> None:
         """Check what only matters where an encoder is trained.

@@ -109,10 +109,11 @@ def map_graph() -> bytes:
     return external_graph(nodes, [image], [value("map", "batch", 2, "rows", "columns")], shapes, constants)
 
 
-def prompt_graph() -> bytes:
+def prompt_graph(*, curved: bool) -> bytes:
     node = helper.make_node
     nodes = [
-        node("ReduceMean", ["prompt"], ["mean"], axes=[1, 2], keepdims=0),
+        node("ReduceMean", ["prompt"], ["flat"], axes=[1, 2], keepdims=0),
+        node("Mul", ["flat", "flat"], ["mean"]) if curved else node("Identity", ["flat"], ["mean"]),
         node("Reshape", ["mean", "shape"], ["grey"]),
         node("Mul", ["grey", "tint"], ["shade"]),
     ]
@@ -121,11 +122,13 @@ def prompt_graph() -> bytes:
     return external_graph(nodes, [prompt], [value("shade", "batch", 3, 1, 1)], {"tint": (3, 1, 1)}, constants)
 
 
-def prompted_toy(*, estimator: bool = True) -> Model:
-    """Without adapters, under prompts `noise` (0.2 everywhere) and `dark` (0.6), whose mean brightens the picture."""
+def prompted_toy(*, estimator: bool = True, curved: bool = False) -> Model:
+    """Without adapters, under prompts `noise` (0.2 everywhere) and `dark` (0.6), whose mean brightens the picture; or
+    the square of the mean, if `curved`.
+    """
     model = toy_model(estimator=estimator, code=True)
     weights = {**model.weights, "prompt": {"tint": np.array([0.1, 0.2, 0.3], np.float16).reshape(3, 1, 1)}}
-    graphs = {**model.graphs, "prompt": prompt_graph()}
+    graphs = {**model.graphs, "prompt": prompt_graph(curved=curved)}
     for parts in (weights, graphs):
         del parts["encode"]
     blend = "oh" if estimator else "none"

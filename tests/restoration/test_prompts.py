@@ -34,6 +34,20 @@ def test_a_mixture_of_prompts_lies_between_them(restorer, picture):
     np.testing.assert_allclose(restorer.restore(picture, prompt={"dark": 3, "noise": 1}), mixed, atol=1e-6)
 
 
+def test_codes_are_mixed_instead_of_prompts_on_request(picture):
+    curved = Restorer(prompted_toy(curved=True), threads=1)
+    dark, noise = (curved.restore(picture, prompt=prompt) for prompt in ("dark", "noise"))
+    mixture = {"dark": 0.75, "noise": 0.25}
+    # A mean of 0.5, squared 0.25, against 0.75 * 0.36 + 0.25 * 0.04 = 0.28.
+    codes = curved.restore(picture, prompt=mixture, mixing="codes")
+    np.testing.assert_allclose(codes, 0.75 * dark + 0.25 * noise, atol=1e-5)
+    prompts = curved.restore(picture, prompt=mixture)
+    np.testing.assert_allclose((prompts - noise) / (dark - noise), (0.25 - 0.04) / (0.36 - 0.04), atol=1e-2)
+    assert np.array_equal(dark, curved.restore(picture, prompt="dark", mixing="codes"))
+    with pytest.raises(InvalidRequest, match="expected prompts or codes"):
+        curved.restore(picture, mixing="both")
+
+
 def test_auto_is_the_classifier_and_the_default(restorer, picture):
     done = restorer.run(picture, prompt="auto")
     assert done.diagnosis.main == "dark"

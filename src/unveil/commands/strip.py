@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,13 @@ EXAMPLES = examples(
 )
 
 
+class Mixed(StrEnum):
+    """What is averaged between two prompts."""
+
+    prompts = "prompts"
+    codes = "codes"
+
+
 def command(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
     start: Annotated[str, typer.Option("--from", metavar="NAME", help="The prompt at the left.")],
@@ -28,6 +36,9 @@ def command(
     side: Annotated[
         int, typer.Option("--side", metavar="N", min=16, help="Show the middle of the picture, so many pixels wide.")
     ] = 256,
+    mixing: Annotated[
+        Mixed, typer.Option("--mix", help="Average the prompts, or the codes that the model makes of them.")
+    ] = Mixed.prompts,
     engine: arguments.Engine = EngineName.auto,
     threads: arguments.Threads = None,
     pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
@@ -35,7 +46,8 @@ def command(
 ) -> None:
     """Restore a picture under mixtures of two prompts, and put the results side by side.
 
-    For models with prompts. The mixture at each place is the weighted mean of the two prompts.
+    For models with prompts. The mixture at each place is the weighted mean of the two prompts, or with --mix codes that
+    of what the network makes of them.
     """
     if output.suffix.lower() != ".png":
         raise InvalidRequest(f"-o {shown(output)}: the strip is a PNG file; give a name that ends in .png")
@@ -60,7 +72,7 @@ def command(
         for number in range(steps):
             share = number / (steps - 1)
             bar.begin(f"{share:.2f}")
-            mixed = restorer.restore(pixels, prompt={start: 1 - share, end: share})
+            mixed = restorer.restore(pixels, prompt={start: 1 - share, end: share}, mixing=mixing.value)
             panels.append(Panel(mixed[rows, columns], f"{start} {1 - share:.2f}, {end} {share:.2f}"))
             bar.end()
     sheet = draw(f"{picture.name}: {start} to {end}, {restorer.name}", [Strip("", tuple(panels))])

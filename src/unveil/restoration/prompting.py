@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from unveil.errors import InvalidRequest
 from unveil.models import Card
@@ -11,6 +11,9 @@ from unveil.restoration import blending
 
 Prompt: TypeAlias = str | Mapping[str, float]
 """`"rain"`, or `{"dark": 0.6, "rain": 0.4}`; `"auto"` leaves the choice to the model's classifier."""
+
+Mixing: TypeAlias = Literal["prompts", "codes"]
+"""What is averaged in a mixture. A prompt network is not linear, so the two ways differ between their ends (ours)."""
 
 AUTO = "auto"
 
@@ -39,6 +42,12 @@ def weights_of(prompt: Prompt, card: Card, *others: object) -> dict[str, float] 
     if not weights:
         raise InvalidRequest(f"The prompt holds nothing; give a weight above zero to one of {', '.join(card.prompts)}.")
     return weights
+
+
+def check_mixing(mixing: str) -> None:
+    """Raises InvalidRequest for a way of mixing that is not known."""
+    if mixing not in get_args(Mixing):
+        raise InvalidRequest(f"mixing is {mixing!r}; expected {' or '.join(get_args(Mixing))}.")
 
 
 def check_model(card: Card) -> None:

@@ -25,7 +25,7 @@ from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
 from unveil.restoration.parts import mean_over_parts
-from unveil.restoration.prompting import Prompt, weights_of
+from unveil.restoration.prompting import Mixing, Prompt, check_mixing, weights_of
 from unveil.restoration.result import Restoration
 from unveil.restoration.stitching import Progress, restore_tiles
 from unveil.restoration.tiles import SIDE, Plan, plan
@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     only: Iterable[str] | None
     blend: str | None
     prompt: Prompt | None
+    mixing: Mixing
     progress: Progress | None
 
 
@@ -173,6 +174,7 @@ class Restorer:
         only: Iterable[str] | None = None,
         blend: str | None = None,
         prompt: Prompt | None = None,
+        mixing: Mixing = "prompts",
         progress: Progress | None = None,
     ) -> Restoration:
         """Restore an image and tell how.
@@ -184,6 +186,7 @@ class Restorer:
             blend: a rule of `unveil.restoration.blending.RULES`; the default is the card's.
             prompt: for models with prompts, in place of all these: `"rain"`, a mixture such as `{"dark": 0.6, "rain":
                 0.4}`, or `"auto"`, the default: the model's classifier chooses.
+            mixing: what is averaged in a mixture: the `prompts`, or the `codes` that the model makes of each of them.
             progress: called with the tiles done and their number after every tile. What it raises ends the work.
 
         Without `weights` and `only`, a picture that the estimator takes for clean comes back untouched.
@@ -198,13 +201,14 @@ class Restorer:
         if prompt is not None:
             weights = weights_of(prompt, self.card, weights, only, blend)
         self._check(strength, weights, only, blend)
+        check_mixing(mixing)
         canvas = open_canvas(image)
         found, chosen = self._choose(canvas.pixels, weights, only, blend)
         tiles = 0
         if strength == 0 or chosen is None:
             result = canvas.untouched()
         else:
-            tiles, result = self._restore(canvas, chosen, strength, progress)
+            tiles, result = self._restore(canvas, chosen, strength, mixing, progress)
         seconds = time.perf_counter() - started
         return Restoration(result, found, chosen or {} if tiles else {}, tiles == 0, tiles, seconds, image)
 
@@ -314,13 +318,13 @@ class Restorer:
         return diagnosis.read_logits(logits, card, known, left_out=removed)
 
     def _restore(
-        self, canvas: Canvas, weights: dict[str, float], strength: float, progress: Progress | None
+        self, canvas: Canvas, weights: dict[str, float], strength: float, mixing: Mixing, progress: Progress | None
     ) -> tuple[int, Any]:
         pixels = canvas.pixels
         layout = self._plan(pixels)
         dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
         network = self._open("restore", {} if self.card.prompts else weights, dimensions)
-        codes = self._prompt(weights) if self.card.prompts else self._encode(pixels)
+        codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(pixels)
         restored = canvas.blank()
         restore_tiles(
             pixels,
@@ -353,16 +357,22 @@ class Restorer:
             )
         return codes
 
-    def _prompt(self, weights: Mapping[str, float]) -> dict[str, NDArray[Any]]:
-        """The codes of a prompt: of one row of the table, or of a mixture of rows in the ratio of the weights."""
+    def _prompt(self, weights: Mapping[str, float], mixing: Mixing) -> dict[str, NDArray[Any]]:
+        """The codes of a prompt: of one row of the table, or of a mixture in the ratio of the weights."""
         total = sum(weights.values())
         if total <= 0:
             names = ", ".join(self.card.prompts)
             raise InvalidRequest(f"The model {self.name!r} needs at least one weight above zero, of {names}.")
-        table = self.model.tables[PROMPTS]
-        mixed = sum(table[self.card.prompts.index(name)].astype(np.float32) * w for name, w in weights.items()) / total
-        found = self._open("prompt", {}, {})(prompt=np.asarray(mixed, np.float32)[None])
-        return {name: self._named(found, "prompt", name) for name in self.card.codes}
+        rows = self.model.tables[PROMPTS][[self.card.prompts.index(name) for name in weights]].astype(np.float32)
+        shares = np.array([weight / total for weight in weights.values()], np.float32)
+        given = rows if mixing == "codes" else np.tensordot(shares, rows, 1)[None]
+        found = self._open("prompt", {}, {})(prompt=given)
+        codes = {name: self._named(found, "prompt", name) for name in self.card.codes}
+        return (
+            codes
+            if mixing == "prompts"
+            else {name: np.tensordot(shares, code, 1)[None] for name, code in codes.items()}
+        )
 
     def _named(self, found: Mapping[str, NDArray[Any]], role: str, name: str) -> NDArray[Any]:
         if name not in found:

@@ -32,6 +32,13 @@ def _parse_weights(text: Any) -> Any:
     return weights
 
 
+def _parse_prompt(text: Any) -> Any:
+    """`auto`, a name, or a mixture."""
+    if not isinstance(text, str) or text == "auto":
+        return text
+    return _parse_weights(text if "=" in text else f"{text}=1")
+
+
 def _parse_names(text: Any) -> Any:
     return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else text
 
@@ -71,6 +78,11 @@ class Options(BaseModel):
         AfterValidator(_check_rule),
         Field(description=f"How a diagnosis becomes weights: {', '.join(blending.RULES)}; the model's own if empty."),
     ] = None
+    prompt: Annotated[
+        Literal["auto"] | dict[str, float] | None,
+        BeforeValidator(_parse_prompt, json_schema_input_type=str),
+        Field(description="For models with prompts: which, such as `rain` or `dark=.6,rain=.4`; or `auto`."),
+    ] = None
     format: Annotated[
         Written,
         BeforeValidator(_parse_format, json_schema_input_type=str),
@@ -91,6 +103,8 @@ class Options(BaseModel):
     def _agree(self) -> Options:
         if self.weights is not None and (self.only is not None or self.blend is not None):
             raise ValueError("give either weights, or only and blend")
+        if self.prompt is not None and any(given is not None for given in (self.weights, self.only, self.blend)):
+            raise ValueError("give a prompt alone; it says all that weights, only and blend say")
         return self
 
     @property

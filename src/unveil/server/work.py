@@ -17,6 +17,7 @@ from unveil.images import FORMATS, Picture, PictureWarning, encode, read
 from unveil.images.formats import recognise
 from unveil.images.metadata import has_position, strip
 from unveil.restoration import Diagnosis, Restorer
+from unveil.restoration.prompting import weights_of
 from unveil.server.forms import Form
 from unveil.server.line import Tick
 from unveil.server.options import Options
@@ -71,11 +72,12 @@ def restore(restorer: Restorer, form: Form, options: Options, tick: Tick, *, pix
         picture = _read(form.data, pixel_limit)
         tick(0, 0)
         name = _format_for(picture, options)
+        weights = options.weights if options.prompt is None else weights_of(options.prompt, restorer.card)
         if options.region is None:
             done = restorer.run(
                 picture,
                 strength=options.strength,
-                weights=options.weights,
+                weights=weights,
                 only=options.only,
                 blend=options.blend,
                 progress=tick,
@@ -88,7 +90,9 @@ def restore(restorer: Restorer, form: Form, options: Options, tick: Tick, *, pix
                 done.image,
             )
         else:
-            found, weights, untouched, seconds, result = _restore_part(restorer, picture, options, options.region, tick)
+            found, weights, untouched, seconds, result = _restore_part(
+                restorer, picture, options, weights, options.region, tick
+            )
         tick(0, 0)
         if untouched and name == picture.format and not options.asks_for_encoding:
             # Encoding it once more would cost quality for nothing.
@@ -149,13 +153,18 @@ def _format_for(picture: Picture, options: Options) -> str:
 
 
 def _restore_part(
-    restorer: Restorer, picture: Picture, options: Options, region: tuple[int, int, int, int], tick: Tick
+    restorer: Restorer,
+    picture: Picture,
+    options: Options,
+    asked: dict[str, float] | None,
+    region: tuple[int, int, int, int],
+    tick: Tick,
 ) -> tuple[Diagnosis | None, dict[str, float], bool, float, Picture]:
     """A part of the picture, diagnosed as a whole; a margin keeps the cut out of sight of the network."""
     left, top, width, height = region
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > picture.width or top + height > picture.height:
         raise InvalidRequest(f"region {region} does not lie within {picture.width} x {picture.height} pixels.")
-    found, weights = restorer.choose(picture, weights=options.weights, only=options.only, blend=options.blend)
+    found, weights = restorer.choose(picture, weights=asked, only=options.only, blend=options.blend)
     if weights is None:
         return found, {}, True, 0.0, _cut(picture, left, top, left + width, top + height)
     # Cut on the network's own grid, or it answers differently than on the whole picture.

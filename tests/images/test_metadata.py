@@ -42,6 +42,35 @@ def test_a_block_without_position_stays_as_it_is():
     assert without_position(left) == left
 
 
+def directory(entries: list[tuple[int, int, int, int]], *, following: int = 0, order: str = "<") -> bytes:
+    table = b"".join(struct.pack(order + "HHII", *entry) for entry in entries)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HIH", 42, 8, len(entries))
+    return head + table + struct.pack(order + "I", following)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 12, 30])
+def test_a_block_without_position_comes_back_byte_for_byte(count):
+    # As no other program than its maker's would lay it out; and 0x8825 is no tag where it is the place of a thumbnail.
+    block = directory([(0x9000 + tag, 4, 1, 0x8825) for tag in reversed(range(count))], following=0x8825) + b"notes"
+    assert without_position(block) == block
+    assert not has_position(picture(exif=block))
+    assert strip(picture(exif=block), "location").exif == block
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("place", [0, 1, 2, 14, 29])
+def test_a_position_goes_wherever_its_tag_stands(place, order):
+    for target in (5000, 8 + 2 + 12 * 30 + 4):
+        entries = [(0x9000 + tag, 3, 1, 0) for tag in range(30)]
+        entries[place] = (0x8825, 4, 1, target)
+        block = directory(entries, order=order) + directory([(1, 2, 2, 0x4E)], order=order)[8:]
+        assert has_position(picture(exif=block))
+        left = without_position(block)
+        assert left is not None
+        assert sorted(tags(left)) == sorted({tag for tag, *_ in entries} - {0x8825})
+        assert not has_position(picture(exif=left))
+
+
 @pytest.mark.parametrize(
     ("layout", "found", "instead"),
     [

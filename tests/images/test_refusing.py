@@ -145,6 +145,19 @@ def test_camera_raw_is_refused_with_advice_whatever_its_name(data, save):
         images.read(save("renamed.tif", data))
 
 
+@pytest.mark.parametrize("deep", [False, True], ids=["first directory", "below it"])
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [*((0x0103, value) for value in (32767, 32769, 32770, 34713, 65000, 65535)), (0x0106, 32803), (0x0106, 34892)],
+)
+def test_every_way_in_which_cameras_pack_raw_is_refused(tag, value, deep):
+    data = raw_like([(tag, 3, 1, value), (0x0100, 3, 1, 60)])
+    if deep:
+        data = raw_like([(0x014A, 4, 1, 226)])[:226].ljust(226, b"\0") + data[8:]
+    with pytest.raises(UnsupportedPicture, match="camera RAW"):
+        images.read(data)
+
+
 @pytest.mark.parametrize("suffix", [".NEF", ".arw", ".dng", ".iiq"])
 def test_camera_raw_is_refused_by_its_extension(suffix, save):
     assert suffix.lower() in RAW_SUFFIXES

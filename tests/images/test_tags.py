@@ -12,6 +12,12 @@ from photographs import exif_block, gradient
 from unveil import images
 from unveil.images import Picture, exif, metadata, tags
 
+# What one value of each kind is to struct: TIFF 6.0 section 2, its supplement (13) and BigTIFF (16 to 18).
+KINDS = dict(enumerate(["B", "B", "H", "I", "II", "b", "B", "h", "i", "ii", "f", "d", "I"], 1)) | {
+    16: "Q",
+    17: "q",
+    18: "Q",
+}
 BIG = b"MM\0+\0\x08\0\0" + struct.pack(">Q", 16) + struct.pack(">Q", 0) + bytes(8)
 
 
@@ -134,3 +140,62 @@ def test_whole_numbers_of_every_size_are_read(kind, value):
     assert tags.number(found, 0x9000, "<") == value
     assert tags.number(found, 0x9001, "<") is None
     assert tags.numbers(read(block([(0x9000, 2, 1, 65)])), 0x9000, "<") == ()
+
+
+def values_of(kind, count):
+    """So many values as bytes, little endian first and then big endian."""
+    form = KINDS[kind] * count
+    data = bytes(range(1, 1 + struct.calcsize("<" + form)))
+    return data, struct.pack(">" + form, *struct.unpack("<" + form, data))
+
+
+def in_bigtiff(tag, kind, count, value, behind):
+    table = struct.pack("<HHQ", tag, kind, count) + value + bytes(8)
+    return b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1) + table + behind
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_of_every_kind_are_read_whole(kind, count):
+    value, _ = values_of(kind, count)
+    place, behind = (value.ljust(4, b"\0"), b"") if len(value) <= 4 else (struct.pack("<I", 26), value)
+    expected = tags.Entry(kind, count, value, 26 if behind else 18)
+    assert read(block([(0x9000, kind, count, struct.unpack("<I", place)[0])], behind=behind)) == {0x9000: expected}
+    place, behind = (value.ljust(8, b"\0"), b"") if len(value) <= 8 else (struct.pack("<Q", 52), value)
+    expected = tags.Entry(kind, count, value, 52 if behind else 36)
+    assert read(in_bigtiff(0x9000, kind, count, place, behind)) == {0x9000: expected}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_mean_the_same_in_the_other_byte_order(kind):
+    little, big = values_of(kind, 3)
+    there = tags.reorder({9: {0x9000: tags.Entry(kind, 3, little, 40)}}, "<", ">")
+    assert there == ({9: {}} if kind in (16, 17, 18) else {9: {0x9000: tags.Entry(kind, 3, big, 0)}})
+    if kind not in (16, 17, 18):
+        assert tags.reorder(there, ">", "<") == {9: {0x9000: tags.Entry(kind, 3, little, 0)}}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_directory_of_every_kind_survives_packing(order):
+    packed = {
+        0x9000 + 32 * kind + count: tags.Entry(kind, count, values_of(kind, count)[order == ">"], 0)
+        for kind in KINDS
+        for count in (1, 3)
+    }
+    made = {**packed, tags.EXIF: packed | {tags.INTEROPERABILITY: packed}, tags.GPS: packed}
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+    data = head + tags.pack(made, order, 8)
+
+    def placeless(directory):
+        return {
+            tag: placeless(value) if isinstance(value, dict) else tags.Entry(value.kind, value.count, value.data, 0)
+            for tag, value in directory.items()
+        }
+
+    assert placeless(read(data, strict=True)) == made
+
+
+@pytest.mark.parametrize(("kind", "value"), [(16, 2**40), (18, 2**63)])
+def test_whole_numbers_of_a_bigtiff_are_read(kind, value):
+    found = read(in_bigtiff(0x9000, kind, 1, struct.pack("<Q", value), b""))
+    assert tags.number(found, 0x9000, "<") == value

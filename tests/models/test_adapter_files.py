@@ -209,3 +209,10 @@ def test_an_estimator_that_knows_nothing_of_the_model_is_refused():
     card = dataclasses.replace(model.card.estimator, classes=("rain", "snow", "clean"))
     with pytest.raises(InvalidModel, match="none of which the model can undo"):
         models.file.check(dataclasses.replace(model, card=dataclasses.replace(model.card, estimator=card)))
+
+
+def test_an_adapter_whose_card_json_cannot_hold_is_not_written(tmp_path, file):
+    network = {"name": "toy", "config": {"width": float("nan")}}
+    with pytest.raises(InvalidModel, match=r"card of 'noise' cannot be written .* finite numbers"):
+        models.write_adapter(dataclasses.replace(file, network=network), tmp_path / "noise.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -1,9 +1,11 @@
 import dataclasses
 import json
+import math
 
 import pytest
 
 from toy import toy_model
+from unveil import models
 from unveil.errors import InvalidModel, ModelTooNew
 from unveil.models import Card
 from unveil.models.page import body
@@ -115,3 +117,20 @@ def test_the_page_of_a_model_tells_how_far_its_diagnosis_can_be_trusted():
     assert "83.3% are called by their right name (expected calibration error 0.040)" in page
     assert "| called | noise | dark | clean |\n|---|---|---|---|\n| noise | 5 | 1 | 0 |" in page
     assert "## Diagnosis" not in body(card, "owner/toy")
+
+
+def test_a_card_stands_in_its_file_as_people_write():
+    card = dataclasses.replace(toy_model().card, summary="Für Straßen, 二行")
+    assert "Für Straßen, 二行" in card.to_json()
+    assert Card.from_json(card.to_json()) == card
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, {1, 2}])
+@pytest.mark.parametrize("key", ["metrics", "recipe"])
+def test_a_card_with_what_json_cannot_hold_is_not_written(tmp_path, key, value):
+    model = toy_model()
+    changes = {key: ({"psnr": value},) if key == "metrics" else {"rate": value}}
+    spoilt = dataclasses.replace(model, card=dataclasses.replace(model.card, **changes))
+    with pytest.raises(InvalidModel, match=r"card of 'toy' cannot be written .* finite numbers"):
+        models.write(spoilt, tmp_path / "toy.safetensors")
+    assert not list(tmp_path.iterdir())

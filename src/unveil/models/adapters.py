@@ -12,7 +12,7 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from unveil.errors import InvalidModel, InvalidRequest, ModelError, ModelTooNew
-from unveil.models.card import CLEAN, AdapterCard, Fields
+from unveil.models.card import CLEAN, AdapterCard, Fields, written
 from unveil.models.file import Adapter, Model, check, check_arrays, load, store
 
 FORMAT = 1
@@ -72,7 +72,8 @@ def write_adapter(file: AdapterFile, path: str | os.PathLike[str]) -> Path:
     """Write an adapter file under a temporary name and rename it.
 
     Raises:
-        InvalidModel: its name or its factors are none that a model could take; nothing is written.
+        InvalidModel: its name or its factors are none that a model could take, or its card none that JSON could hold;
+            nothing is written.
         ModelError: the file cannot be written there.
     """
     adapter = file.adapter
@@ -84,8 +85,7 @@ def write_adapter(file: AdapterFile, path: str | os.PathLike[str]) -> Path:
         "network": file.network,
         **asdict(_card_of(file)),
     }
-    text = json.dumps(card, ensure_ascii=False, allow_nan=False)
-    return store(Path(path), adapter.tensors(), {KEY: text}, kind="adapter")
+    return store(Path(path), adapter.tensors(), {KEY: written(card, adapter.degradation)}, kind="adapter")
 
 
 def take_adapter(model: Model, degradation: str) -> AdapterFile:

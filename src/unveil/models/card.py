@@ -137,8 +137,12 @@ class Card:
         return tuple(name for name in self.degradations if name not in known)
 
     def to_json(self) -> str:
-        """The card as the JSON text that stands in the header of a model file."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+        """The card as the JSON text that stands in the header of a model file.
+
+        Raises:
+            InvalidModel: it holds NaN, an infinity, or what is no value of JSON.
+        """
+        return written(asdict(self), self.name)
 
     @classmethod
     def from_json(cls, text: str) -> Card:
@@ -293,6 +297,16 @@ class Fields:
 
     def nested(self, key: str) -> Fields:
         return Fields(self.mapping(key), f"{self.prefix}{key}.")
+
+
+def written(card: Mapping[str, Any], name: str) -> str:
+    """The fields of a card as JSON. Raises InvalidModel, which speaks of the `name`, for what JSON cannot hold."""
+    try:
+        return json.dumps(card, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidModel(
+            f"the card of {name!r} cannot be written ({error}); expected texts, finite numbers, lists and objects."
+        ) from error
 
 
 def _kind(value: object) -> str:

@@ -116,7 +116,8 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
     """Write a model file under a temporary name and rename it, so that a half file never carries the final name.
 
     Raises:
-        InvalidModel: the parts of the model do not belong together; nothing is written.
+        InvalidModel: the parts of the model do not belong together, or its card holds what JSON cannot; nothing is
+            written.
         ModelError: the file cannot be written there.
     """
     check(model)

@@ -54,17 +54,37 @@ def _with_thumbnail(block: bytes) -> bytes:
 
 def grey_profile(gamma: float) -> bytes:
     """An ICC profile for grey with a power law as its tone curve."""
+    return _profile(b"GRAY", b"XYZ ", {b"kTRC": b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))})
+
+
+def table_profile(*names: bytes) -> bytes:
+    """An ICC profile for RGB by tables, as of a device that sees no colours, only lightness: the mean of the channels.
+
+    names: its tables: A2B0 (perceptual) and A2B1 (relative) lead to L*a*b*, B2A0 and B2A1 back.
+    """
+    corners = [[at >> 2, at >> 1 & 1, at & 1] for at in range(8)]
+    into = [[round(255 * sum(corner) / 3), 128, 128] for corner in corners]
+    back = [[255 * corner[0]] * 3 for corner in corners]
+    head = b"mft1" + bytes(4) + bytes((3, 3, 2, 0)) + struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
+    curves = bytes(range(256)) * 3
+    made = {name: head + curves + bytes(np.uint8(into if name[:1] == b"A" else back)) + curves for name in names}
+    return _profile(b"RGB ", b"Lab ", made)
+
+
+def _profile(space: bytes, connection: bytes, ways: dict[bytes, bytes]) -> bytes:
     parts = [
-        (b"desc", b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78)),
+        (b"desc", b"desc" + bytes(4) + struct.pack(">I", 5) + b"ours\0" + bytes(78)),
         (b"wtpt", b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)),
-        (b"kTRC", b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))),
+        *ways.items(),
         (b"cprt", b"text" + bytes(4) + b"none\0\0\0\0"),
     ]
     table, body, start = struct.pack(">I", len(parts)), b"", 128 + 4 + 12 * len(parts)
     for name, part in parts:
         table += name + struct.pack(">II", start + len(body), len(part))
         body += part + bytes(-len(part) % 4)
-    head = struct.pack(">I4xI4s4s4s12x4s", 128 + len(table) + len(body), 0x02100000, b"mntr", b"GRAY", b"XYZ ", b"acsp")
+    head = struct.pack(
+        ">I4xI4s4s4s12x4s", 128 + len(table) + len(body), 0x02100000, b"mntr", space, connection, b"acsp"
+    )
     head += bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
     return head.ljust(128, b"\0") + table + body
 

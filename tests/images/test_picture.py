@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from photographs import gradient, gradient16, grey_profile, known_profile
+from photographs import gradient, gradient16, grey_profile, known_profile, table_profile
 
 from unveil.errors import InvalidRequest
 from unveil.images import Picture
@@ -86,6 +86,33 @@ def test_colours_outside_srgb_survive_a_change_elsewhere():
     assert (changed[0, 1] > 120).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_stays_white_and_black_black_beside_a_change(dtype):
+    most = np.iinfo(dtype).max
+    pixels = np.zeros((1, 3, 3), dtype)
+    pixels[0, 1], pixels[0, 2] = most, most // 2
+    for picture in (Picture(pixels, icc=P3), Picture(pixels[..., :1].copy(), icc=grey_profile(1.8))):
+        restored = picture.srgb().copy()
+        restored[0, 2] += 3000
+        changed = picture.with_srgb(restored).pixels
+        assert np.array_equal(changed[:, :2], picture.pixels[:, :2])
+        assert (changed[0, 2] > most // 2).all()
+        above = picture.with_srgb(np.full((1, 3, 3), 65535, np.uint16)).pixels
+        assert above.max() == most
+        assert (above[0, 1] == most).all()
+
+
+@pytest.mark.parametrize("tables", [(b"A2B0", b"B2A0"), (b"A2B1", b"B2A1")])
+def test_profiles_with_tables_for_one_intent_are_converted_both_ways(tables):
+    picture = Picture(gradient(), icc=table_profile(*tables))
+    seen = picture.srgb()
+    assert seen.dtype == np.uint16
+    assert np.ptp(seen.astype(int), axis=2).max() < 300
+    assert np.array_equal(picture.with_srgb(seen).pixels, gradient())
+    brighter = picture.with_srgb(seen + np.uint16(2570)).pixels.astype(int) - gradient()
+    assert 5 < brighter.mean() < 15
+
+
 def test_a_grey_profile_is_honoured():
     picture = Picture(np.full((2, 2, 1), 128, np.uint8), icc=grey_profile(1.0))
     linear = 128 / 255
@@ -142,6 +169,11 @@ def test_sixteen_bits_are_rounded_to_the_nearest_of_eight():
     every = np.arange(65536, dtype=np.uint16)
     assert np.array_equal(narrow(every), np.round(every / 257).astype(np.uint8))
     assert np.array_equal(narrow(widen(np.arange(256, dtype=np.uint8))), np.arange(256))
+
+
+def test_what_has_the_right_depth_already_is_not_copied():
+    assert narrow(eight := gradient()) is eight
+    assert widen(deep := gradient16()) is deep
 
 
 def test_filling_reaches_both_ends_and_is_nearly_linear():

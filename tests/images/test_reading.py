@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 
 import numpy as np
 import pytest
-from photographs import DATA, XMP, exif_block, gradient, gradient16, grey_profile, known_profile, pillow_file
+from photographs import (
+    DATA,
+    XMP,
+    exif_block,
+    gradient,
+    gradient16,
+    grey_profile,
+    known_profile,
+    pillow_file,
+    table_profile,
+)
 from PIL import Image
 
 from unveil import images
@@ -96,11 +108,15 @@ def test_only_the_first_page_is_read_with_a_warning(save, form, options, what):
     assert np.array_equal(picture.pixels, np.asarray(first))
 
 
-def test_a_still_gif_needs_no_warning():
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF", "AVIF"])
+def test_one_page_or_frame_needs_no_warning(form):
     still = Image.fromarray(gradient()).quantize(64)
+    made = pillow_file(still, form) if form == "GIF" else images.encode(Picture(gradient()), form.lower())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.array_equal(images.read(pillow_file(still, "GIF")).pixels, np.asarray(still.convert("RGB")))
+        picture = images.read(made)
+    if form in ("GIF", "TIFF"):
+        assert np.array_equal(picture.pixels, np.asarray(still.convert("RGB")) if form == "GIF" else gradient())
 
 
 def test_cmyk_is_converted_through_its_profile_with_a_warning():
@@ -114,6 +130,47 @@ def test_cmyk_is_converted_through_its_profile_with_a_warning():
         red, green, blue = picture.pixels[4, 4].astype(int)
         assert red > 180
         assert max(green, blue) < 70
+
+
+def without_tables(profile):
+    """The profile with its ways from inks to colours under names that nobody asks for."""
+    for name in (b"A2B0", b"A2B1", b"A2B2"):
+        profile = profile.replace(name, b"x" + name[1:], 1)
+    return profile
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        known_profile("p3"),
+        known_profile("cmyk")[:5000],
+        without_tables(known_profile("cmyk")),
+        struct.pack(">I", 132) + known_profile("cmyk")[4:128] + bytes(4),
+    ],
+    ids=["other colours", "cut off", "no tables", "only a header"],
+)
+@pytest.mark.parametrize("form", ["TIFF", "JPEG"])
+def test_a_cmyk_profile_that_cannot_be_used_is_never_said_to_be_used(form, profile):
+    cmyk = Image.fromarray(np.random.default_rng(6).integers(0, 256, (16, 16, 4), dtype=np.uint8), "CMYK")
+    with pytest.warns(
+        PictureWarning, match=r"common profile for coated paper, as its own is damaged or made for other"
+    ):
+        picture = images.read(pillow_file(cmyk, form, icc_profile=profile))
+    with pytest.warns(PictureWarning, match="as it has none of its own"):
+        assert np.array_equal(images.read(pillow_file(cmyk, form)).pixels, picture.pixels)
+
+
+def test_cmyk_goes_through_its_own_profile_and_not_the_common_one():
+    profile = known_profile("cmyk")
+    count = struct.unpack_from(">I", profile, 128)[0]
+    places = {name: (at, length) for name, at, length in struct.iter_unpack(">4sII", profile[132 : 132 + 12 * count])}
+    at, length = places[b"A2B1"]
+    table = bytes(255 - value for value in profile[at + length // 2 : at + length - 2000])
+    other = profile[: at + length // 2] + table + profile[at + length - 2000 :]
+    cmyk = Image.fromarray(np.random.default_rng(6).integers(0, 256, (16, 16, 4), dtype=np.uint8), "CMYK")
+    with pytest.warns(PictureWarning, match="through its profile"):
+        first, second = (images.read(pillow_file(cmyk, "TIFF", icc_profile=icc)) for icc in (profile, other))
+    assert np.abs(first.pixels.astype(int) - second.pixels).mean() > 20
 
 
 def test_heic_is_read_upright_with_its_exif():
@@ -178,10 +235,32 @@ def test_sides_in_exif_follow_the_turn():
 
 
 def test_a_profile_for_other_colours_is_left_out_with_a_warning():
-    for profile in (b"no profile at all", grey_profile(2.2), known_profile("p3")[:200]):
+    header = struct.pack(">I", 132) + known_profile("p3")[4:128] + bytes(4)
+    for profile in (b"no profile at all", grey_profile(2.2), known_profile("p3")[:200], header, table_profile(b"B2A0")):
         with pytest.warns(PictureWarning, match="ICC profile is damaged or made for other colours"):
             picture = images.read(pillow_file(Image.fromarray(gradient()), "TIFF", icc_profile=profile))
         assert picture.icc is None
+
+
+@pytest.mark.parametrize("table", [b"A2B0", b"A2B1"])
+def test_a_profile_of_one_table_is_taken_as_it_is(table):
+    # The profiles of many scanners have the perceptual table alone, and no way back.
+    with pytest.warns(PictureWarning, match="a device that cannot be written to; the picture is converted to sRGB"):
+        picture = images.read(pillow_file(Image.fromarray(gradient()), "PNG", icc_profile=table_profile(table)))
+    lightness = gradient().mean(axis=2) * 100 / 255
+    linear = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)
+    expected = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear) * 255
+    assert picture.icc is None
+    assert np.abs(picture.pixels - expected[..., np.newaxis]).max() < 3
+
+
+def test_a_cmyk_profile_of_one_table_is_used_too():
+    cmyk = Image.fromarray(np.random.default_rng(6).integers(0, 256, (16, 16, 4), dtype=np.uint8), "CMYK")
+    profile = known_profile("cmyk")
+    for name in (b"A2B1", b"A2B2"):
+        profile = profile.replace(name, b"x" + name[1:], 1)
+    with pytest.warns(PictureWarning, match="through its profile"):
+        images.read(pillow_file(cmyk, "TIFF", icc_profile=profile))
 
 
 def test_damaged_exif_is_left_out_with_a_warning():
@@ -224,3 +303,35 @@ def test_bytes_and_files_give_the_same(save):
     data = pillow_file(Image.fromarray(gradient()), "TIFF")
     assert np.array_equal(images.read(data).pixels, images.read(save("a.tif", data)).pixels)
     assert images.read(data).path is None
+
+
+def png_of_density(across, down):
+    """A PNG with so many pixels per metre."""
+    data = pillow_file(Image.fromarray(gradient()), "PNG")
+    chunk = b"pHYs" + struct.pack(">IIB", across, down, 1)
+    return data[:33] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "expected"),
+    [(1000, 2000, (25.4, 50.8)), (2000, 1000, (50.8, 25.4)), (0, 3000, None), (3000, 0, None), (0, 0, None)],
+)
+def test_resolution_is_told_for_both_sides_or_not_at_all(across, down, expected):
+    found = images.read(png_of_density(across, down)).resolution
+    assert found is None if expected is None else found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("form", ["png", "tiff", "bmp"])
+def test_a_resolution_that_differs_from_side_to_side_survives(form):
+    for made in ((25.4, 50.8), (50.8, 25.4), (300.0, 72.0)):
+        found = images.read(images.encode(Picture(gradient(), resolution=made), form)).resolution
+        assert found == pytest.approx(made, abs=0.02)
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_high_dynamic_range_is_taken_for_srgb_with_a_warning(transfer, name):
+    data = bytearray((DATA / "turned.heic").read_bytes())
+    struct.pack_into(">H", data, data.index(b"nclx") + 6, transfer)
+    with pytest.warns(PictureWarning, match=f"high dynamic range \\({name}\\)"):
+        picture = images.read(bytes(data))
+    assert np.array_equal(picture.pixels, images.read(DATA / "turned.heic").pixels)

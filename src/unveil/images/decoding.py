@@ -111,13 +111,11 @@ def _open(source: libvips.Image, path: Path | None, name: str, pixel_limit: int)
 
 def _converted(image: libvips.Image, path: Path | None) -> libvips.Image:
     own = _blob(image, "icc-profile-data")
-    known = own is not None and colour.space(own) == "CMYK"
-    through = "its profile" if known else "a common profile for coated paper, as it has none of its own"
+    converted, used = colour.from_cmyk(image, own, deep=image.format == "ushort")
+    lack = "it has none of its own" if own is None else "its own is damaged or made for other colours"
+    through = "its profile" if used else f"a common profile for coated paper, as {lack}"
     warn(path, f"has CMYK colours; they are converted to sRGB through {through}")
-    if not known and own is not None:
-        image = image.copy()
-        image.remove("icc-profile-data")
-    converted = colour.from_cmyk(image, deep=image.format == "ushort").copy()
+    converted = converted.copy()
     converted.set_type(libvips.load().GValue.gint_type, "unveil-converted", 1)
     return converted
 

@@ -368,11 +368,9 @@ class Restorer:
         given = rows if mixing == "codes" else np.tensordot(shares, rows, 1)[None]
         found = self._open("prompt", {}, {})(prompt=given)
         codes = {name: self._named(found, "prompt", name) for name in self.card.codes}
-        return (
-            codes
-            if mixing == "prompts"
-            else {name: np.tensordot(shares, code, 1)[None] for name, code in codes.items()}
-        )
+        if mixing == "codes":
+            codes = {name: np.tensordot(shares, code, 1)[None] for name, code in codes.items()}
+        return codes
 
     def _named(self, found: Mapping[str, NDArray[Any]], role: str, name: str) -> NDArray[Any]:
         if name not in found:

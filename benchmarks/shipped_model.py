@@ -202,13 +202,11 @@ def _measured(
 
 
 def _forced(restorer: Restorer, truth: Pixels, damage: Damaging, seed: int) -> float:
-    """PSNR where the likeliest adapters are used although the picture is taken for clean."""
+    """PSNR where the diagnosis is followed although the picture is taken for clean: probabilities are weights."""
     degraded = damage(truth, np.random.default_rng(seed))
     found = restorer.diagnose(degraded)
-    shares = {name: share for name, share in found.probabilities.items() if name in restorer.card.degradations}
-    total = sum(shares.values())
-    result = restorer.restore(degraded, weights={name: share / total for name, share in shares.items()})
-    return capped(psnr(np.asarray(result), truth))
+    weights = {name: share for name, share in found.probabilities.items() if name in restorer.card.degradations}
+    return capped(psnr(np.asarray(restorer.restore(degraded, weights=weights)), truth))
 
 
 def _means(rows: list[tuple[float, float, str]]) -> tuple[float, float, list[float]]:

@@ -87,6 +87,19 @@ def test_the_header_of_a_webp_says_what_is_in_it(picture, flags):
     assert dict(parts)[b"EXIF"] == BLOCK
 
 
+@pytest.mark.parametrize(("alpha", "flags"), [(False, 0x08), (True, 0x18)])
+def test_a_webp_without_a_header_gets_one(alpha, flags):
+    made = Image.fromarray(np.dstack([gradient(), ALPHA] if alpha else [gradient()]))
+    plain = pillow_file(made, "WEBP", lossless=True)
+    assert [name for name, _ in chunks(plain)] == [b"VP8L"]
+    whole = containers.into_webp(plain, BLOCK, width=64, height=48, alpha=alpha)
+    header = bytes((flags, 0, 0, 0, 63, 0, 0, 47, 0, 0))
+    assert chunks(whole) == [(b"VP8X", header), *chunks(plain), (b"EXIF", BLOCK)]
+    picture = images.read(whole)
+    assert picture.exif == BLOCK
+    assert (picture.alpha is not None) == alpha
+
+
 @pytest.mark.parametrize("length", [len(BLOCK), len(BLOCK) + 1])
 def test_the_pixels_of_a_webp_stay_what_they_were(length):
     plain = images.encode(Picture(gradient(), xmp=XMP), "webp")
@@ -96,3 +109,12 @@ def test_the_pixels_of_a_webp_stay_what_they_were(length):
     assert dict(after)[b"EXIF"] == block
     with_block = images.read(images.encode(Picture(gradient(), exif=block), "webp"))
     assert np.array_equal(with_block.pixels, images.read(plain).pixels)
+
+
+def test_a_chunk_without_content_at_the_end_of_a_webp_stays():
+    plain = images.encode(Picture(gradient()), "webp") + b"none" + bytes(4)
+    file = plain[:4] + struct.pack("<I", len(plain) - 8) + plain[8:]
+    assert chunks(containers.into_webp(file, BLOCK, width=64, height=48, alpha=False))[-2:] == [
+        (b"none", b""),
+        (b"EXIF", BLOCK),
+    ]

@@ -91,7 +91,7 @@ def test_a_position_that_we_cannot_read_goes_too(layout, found, instead):
     assert tags(left)[0x010F] == "Synthetic"
 
 
-@pytest.mark.parametrize("block", [b"", b"II*\0", b"rubbish that is no block", BLOCK[:20]])
+@pytest.mark.parametrize("block", [b"", b"II*\0", b"rubbish that is no block", BLOCK[:20], b"II\x29" + bytes(40)])
 def test_a_damaged_block_goes_as_a_whole(block):
     assert without_position(block) is None
     assert not has_position(picture(exif=block))

@@ -66,6 +66,12 @@ def test_a_place_that_no_file_has_is_an_error_of_its_own(first, tmp_path):
         tags.read_directory(stream, tags.read_header(stream), first)
 
 
+@pytest.mark.parametrize("mark", [b"II\x29\0", b"MM\0\x2c", b"MM*\0", b"XX*\0"])
+def test_what_is_neither_tiff_nor_bigtiff_is_an_error_of_its_own(mark):
+    with pytest.raises(tags.TagsError, match=r"instead of 42|no byte order"):
+        tags.read_header(io.BytesIO(mark + bytes(40)))
+
+
 def test_a_value_of_more_than_16_mib_is_left_out():
     assert not read(block([(0x9000, 1, (1 << 24) + 1, 50)], behind=bytes(1 << 24) + bytes(100)))
     assert read(block([(0x9000, 1, 1 << 24, 50)], behind=bytes(1 << 24) + bytes(100)))

@@ -355,6 +355,17 @@ def test_bigtiff_is_read(tmp_path):
         images.read(path)
 
 
+def test_a_tiff_too_large_for_its_offsets_is_a_bigtiff(monkeypatch):
+    picture = Picture(gradient(), exif=exif_block())
+    monkeypatch.setattr("unveil.images.writing._CLASSIC_TIFF_BYTES", picture.pixels.nbytes)
+    assert images.encode(picture, "tiff")[:4] == b"II*\0"
+    monkeypatch.setattr("unveil.images.writing._CLASSIC_TIFF_BYTES", picture.pixels.nbytes - 1)
+    with pytest.warns(PictureWarning, match="left out of the TIFF .the file is a BigTIFF"):
+        large = images.encode(picture, "tiff")
+    assert large[:4] == b"II+\0"
+    assert np.array_equal(images.read(large).pixels, gradient())
+
+
 @pytest.mark.parametrize("side", [(1, 1), (1, 40), (40, 1), (7, 3)])
 @pytest.mark.parametrize("form", WRITABLE)
 def test_the_smallest_pictures_work(form, side):

@@ -46,6 +46,16 @@ def test_a_jpeg_keeps_its_jfif_segment_before_the_exif():
     assert segments(containers.into_jpeg(plain, BLOCK)) == [first, (0xE1, b"Exif\0\0" + BLOCK), *others]
 
 
+def test_a_jfif_segment_with_a_thumbnail_stays_whole():
+    plain = pillow_file(Image.fromarray(gradient()), "JPEG")
+    [(_, jfif), *others] = segments(plain)
+    thumbnail = jfif[:12] + bytes((20, 20)) + bytes(range(240)) * 5
+    longer = b"\xff\xd8\xff\xe0" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + plain[4 + 2 + len(jfif) :]
+    whole = containers.into_jpeg(longer, BLOCK)
+    assert segments(whole) == [(0xE0, thumbnail), (0xE1, b"Exif\0\0" + BLOCK), *others]
+    assert np.array_equal(images.read(whole).pixels, images.read(plain).pixels)
+
+
 def test_a_jpeg_without_jfif_begins_with_the_exif():
     plain = images.encode(Picture(gradient()), "jpeg")
     assert segments(plain)[0][0] != 0xE0
@@ -111,10 +121,9 @@ def test_the_pixels_of_a_webp_stay_what_they_were(length):
     assert np.array_equal(with_block.pixels, images.read(plain).pixels)
 
 
-def test_a_chunk_without_content_at_the_end_of_a_webp_stays():
-    plain = images.encode(Picture(gradient()), "webp") + b"none" + bytes(4)
-    file = plain[:4] + struct.pack("<I", len(plain) - 8) + plain[8:]
-    assert chunks(containers.into_webp(file, BLOCK, width=64, height=48, alpha=False))[-2:] == [
-        (b"none", b""),
-        (b"EXIF", BLOCK),
-    ]
+def test_chunks_of_every_length_go_along_in_their_order():
+    parts = [(b"VP8X", bytes(10)), (b"odd ", b"abc"), (b"long", bytes((1 << 24) + 1)), (b"XMP ", b"x"), (b"none", b"")]
+    body = b"".join(name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in parts)
+    file = b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+    whole = chunks(containers.into_webp(file, BLOCK, width=1, height=1, alpha=False))
+    assert whole == [(b"VP8X", b"\x08" + bytes(9)), *parts[1:3], (b"EXIF", BLOCK), *parts[3:]]

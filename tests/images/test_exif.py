@@ -97,3 +97,16 @@ def test_resolution_may_differ_from_side_to_side():
     data = block(entries, behind=struct.pack("<IIII", 508, 20, 508, 10))
     assert exif.resolution(data) == (25.4, 50.8)
     assert images.read(images.encode(Picture(gradient(), exif=data), "png")).resolution == pytest.approx((25.4, 50.8))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_new_directory_of_a_tiff_begins_at_an_even_place(more):
+    plain = images.encode(Picture(gradient()), "tiff")
+    plain = plain.ljust(len(plain) + len(plain) % 2 + more, b"\0")
+    whole = exif.into_tiff(plain, block([(0x010F, 2, 4, struct.unpack("<I", b"abc\0")[0])]))
+    at = struct.unpack_from("<I", whole, 4)[0]
+    assert at == len(plain) + more
+    assert (whole[8 : len(plain)], whole[len(plain) : at]) == (plain[8:], bytes(more))
+    picture = images.read(whole)
+    assert picture.exif is not None
+    assert read(picture.exif)[0x010F].data == b"abc\0"

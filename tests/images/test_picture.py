@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from photographs import gradient, gradient16, grey_profile, known_profile, table_profile
 
 from unveil.errors import InvalidRequest
-from unveil.images import Picture
+from unveil.images import Picture, colour
 from unveil.images.depth import fill, narrow, widen
 
 RNG = np.random.default_rng(5)
@@ -97,9 +99,40 @@ def test_white_stays_white_and_black_black_beside_a_change(dtype):
         changed = picture.with_srgb(restored).pixels
         assert np.array_equal(changed[:, :2], picture.pixels[:, :2])
         assert (changed[0, 2] > most // 2).all()
-        above = picture.with_srgb(np.full((1, 3, 3), 65535, np.uint16)).pixels
-        assert above.max() == most
-        assert (above[0, 1] == most).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_becomes_brighter_than_white_or_darker_than_black_stays_there(dtype):
+    most = np.iinfo(dtype).max
+    pixels = np.full((1, 1, 3), (most, most // 2, 0), dtype)
+    picture = Picture(pixels, icc=P3)
+    seen = picture.srgb().astype(int)
+    brighter = picture.with_srgb(np.clip(seen + 6000, 0, 65535).astype(np.uint16)).pixels
+    darker = picture.with_srgb(np.clip(seen - 6000, 0, 65535).astype(np.uint16)).pixels
+    assert brighter[0, 0, 0] == most
+    assert darker[0, 0, 2] == 0
+    assert darker[0, 0, 1] < most // 2 < brighter[0, 0, 1]
+
+
+@pytest.mark.parametrize(("share", "kind"), [(1.0, "srgb"), (0.995, "srgb"), (0.97, "other")])
+def test_a_profile_a_shade_from_srgb_is_taken_for_it(share, kind):
+    count = int.from_bytes(SRGB[128:132], "big")
+    places = {name: at for name, at, _ in struct.iter_unpack(">4sII", SRGB[132 : 132 + 12 * count])}
+    at = places[b"rXYZ"] + 8
+    red = [round(value * share) for value in struct.unpack_from(">3i", SRGB, at)]
+    assert colour.kind(SRGB[:at] + struct.pack(">3i", *red) + SRGB[at + 12 :], 3) == kind
+
+
+def test_a_table_of_parts_that_is_cut_off_makes_no_profile():
+    head = SRGB[4:128] + struct.pack(">I", 300)
+    for length, expected in ((132 + 12 * 300, "RGB"), (131 + 12 * 300, ""), (132 + 12 * 299, ""), (140, "")):
+        assert colour.space((struct.pack(">I", length) + head).ljust(length, b"\0")) == expected
+    outside = (struct.pack(">I", 5000) + head).ljust(5000 - 12 * 100, b"\0")
+    assert colour.space(outside) == ""
+    parts = struct.pack(">4sII", b"desc", 144, 57)
+    profile = struct.pack(">I", 200) + SRGB[4:128] + struct.pack(">I", 1) + parts
+    assert colour.space(profile.ljust(200, b"\0")) == ""
+    assert colour.space(profile.ljust(201, b"\0")) == "RGB"
 
 
 @pytest.mark.parametrize("tables", [(b"A2B0", b"B2A0"), (b"A2B1", b"B2A1")])
@@ -126,11 +159,12 @@ def test_grey_changes_by_the_mean_of_the_channels():
     assert picture.with_srgb(np.array([[[255, 255, 255]]], np.uint8)).pixels[0, 0, 0] == 255
 
 
-def test_strips_join_without_a_seam(monkeypatch):
-    picture = Picture(np.tile(gradient(), (4, 1, 1)), icc=P3)
+@pytest.mark.parametrize("most", [3 * 64 * 7, 1], ids=["7 rows", "less than a row"])
+def test_strips_join_without_a_seam(monkeypatch, most):
+    picture = Picture(gradient()[:20], icc=P3)
     restored = picture.srgb() // 2
     whole = picture.with_srgb(restored).pixels
-    monkeypatch.setattr("unveil.images.colour._STRIP_VALUES", 3 * 64 * 7)
+    monkeypatch.setattr("unveil.images.colour._STRIP_VALUES", most)
     assert np.array_equal(picture.with_srgb(restored).pixels, whole)
 
 

@@ -254,6 +254,15 @@ def test_a_profile_of_one_table_is_taken_as_it_is(table):
     assert np.abs(picture.pixels - expected[..., np.newaxis]).max() < 3
 
 
+def test_cmyk_of_16_bits_stays_deep():
+    inks = np.random.default_rng(6).integers(0, 65536, (16, 16, 4), dtype=np.uint16)
+    deep = libvips.image_of(inks).copy(interpretation="cmyk")
+    with pytest.warns(PictureWarning, match="CMYK"):
+        picture = images.read(deep.tiffsave_buffer())
+    assert picture.depth == 16
+    assert len(np.unique(picture.pixels % 257)) > 100
+
+
 def test_a_cmyk_profile_of_one_table_is_used_too():
     cmyk = Image.fromarray(np.random.default_rng(6).integers(0, 256, (16, 16, 4), dtype=np.uint8), "CMYK")
     profile = known_profile("cmyk")

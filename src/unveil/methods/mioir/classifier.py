@@ -53,6 +53,7 @@ class Classifier(Published):
         first, *others = [layer for layer in self.convolutions if isinstance(layer, nn.Conv2d)]
         for layer in others:
             nn.init.kaiming_normal_(layer.weight, SLOPE)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
         textures = first.weight[: len(first.weight) // 2]
         # What is left without the mean is small in photographs.

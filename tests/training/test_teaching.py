@@ -215,7 +215,7 @@ def test_the_command_writes_model_adapter_report_and_sheet(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(teaching.Lesson, "__init__", _short(teaching.Lesson.__init__))
-    words = ["teach", str(pairs[0]), str(pairs[1]), "--name", "cast", "--model", str(finished / "model.safetensors")]
+    words = _words(finished, pairs)
     assert run([*words, "--json", "--threads", "1"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["pictures"] == 2
@@ -243,10 +243,14 @@ def test_a_stopped_lesson_says_how_it_goes_on(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(teaching, "teach", stopped)
-    words = ["teach", str(pairs[0]), str(pairs[1]), "--name", "cast", "--model", str(finished / "model.safetensors")]
+    words = _words(finished, pairs)
     assert run(words) == code
     assert "interrupted: adapter: stopped at step 3; the same command goes on" in capsys.readouterr().err
     assert not list(tmp_path.glob("cast*"))
+
+
+def _words(finished: Path, pairs: tuple[Path, Path]) -> list[str]:
+    return ["teach", str(pairs[0]), str(pairs[1]), "--name", "cast", "--model", str(finished / "model.safetensors")]
 
 
 def _short(init: object) -> object:

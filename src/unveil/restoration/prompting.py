@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unveil.errors import InvalidRequest
 from unveil.models import Card
@@ -42,6 +45,36 @@ def weights_of(prompt: Prompt, card: Card, *others: object) -> dict[str, float] 
     if not weights:
         raise InvalidRequest(f"The prompt holds nothing; give a weight above zero to one of {', '.join(card.prompts)}.")
     return weights
+
+
+def codes_of(
+    weights: Mapping[str, float],
+    card: Card,
+    table: NDArray[Any],
+    mixing: Mixing,
+    summarise: Callable[[NDArray[np.float32]], Mapping[str, NDArray[Any]]],
+) -> dict[str, NDArray[Any]]:
+    """The codes of a prompt: of one row of the table, or of a mixture in the ratio of the weights.
+
+    Args:
+        weights: by the names of the rows.
+        card: of the model.
+        table: `rows side side`.
+        mixing: what is averaged.
+        summarise: the model's prompt network: `B side side` to codes by name, `B ...`.
+
+    Raises:
+        InvalidRequest: no weight is above zero.
+    """
+    total = sum(weights.values())
+    if total <= 0:
+        names = ", ".join(card.prompts)
+        raise InvalidRequest(f"The model {card.name!r} needs at least one weight above zero, of {names}.")
+    rows = table[[card.prompts.index(name) for name in weights]].astype(np.float32)
+    shares = np.array([weight / total for weight in weights.values()], np.float32)
+    if mixing == "prompts":
+        return dict(summarise(np.tensordot(shares, rows, 1)[None]))
+    return {name: np.tensordot(shares, code, 1)[None] for name, code in summarise(rows).items()}
 
 
 def check_mixing(mixing: str) -> None:

@@ -25,7 +25,7 @@ from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
 from unveil.restoration.parts import mean_over_parts
-from unveil.restoration.prompting import Mixing, Prompt, check_mixing, weights_of
+from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
 from unveil.restoration.result import Restoration
 from unveil.restoration.stitching import Progress, restore_tiles
 from unveil.restoration.tiles import SIDE, Plan, plan
@@ -358,19 +358,13 @@ class Restorer:
         return codes
 
     def _prompt(self, weights: Mapping[str, float], mixing: Mixing) -> dict[str, NDArray[Any]]:
-        """The codes of a prompt: of one row of the table, or of a mixture in the ratio of the weights."""
-        total = sum(weights.values())
-        if total <= 0:
-            names = ", ".join(self.card.prompts)
-            raise InvalidRequest(f"The model {self.name!r} needs at least one weight above zero, of {names}.")
-        rows = self.model.tables[PROMPTS][[self.card.prompts.index(name) for name in weights]].astype(np.float32)
-        shares = np.array([weight / total for weight in weights.values()], np.float32)
-        given = rows if mixing == "codes" else np.tensordot(shares, rows, 1)[None]
-        found = self._open("prompt", {}, {})(prompt=given)
-        codes = {name: self._named(found, "prompt", name) for name in self.card.codes}
-        if mixing == "codes":
-            codes = {name: np.tensordot(shares, code, 1)[None] for name, code in codes.items()}
-        return codes
+        """The codes of a prompt, or of a mixture of several."""
+
+        def summarise(prompts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+            found = self._open("prompt", {}, {})(prompt=prompts)
+            return {name: self._named(found, "prompt", name) for name in self.card.codes}
+
+        return codes_of(weights, self.card, self.model.tables[PROMPTS], mixing, summarise)
 
     def _named(self, found: Mapping[str, NDArray[Any]], role: str, name: str) -> NDArray[Any]:
         if name not in found:

@@ -216,14 +216,17 @@ def test_the_command_writes_model_adapter_report_and_sheet(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(teaching.Lesson, "__init__", _short(teaching.Lesson.__init__))
     words = _words(finished, pairs)
-    assert run([*words, "--json", "--threads", "1"]) == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "adapter").write_text("the user's own")
+    assert run([*words, "--work", "mine", "--json", "--threads", "1"]) == 0
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["adapter"]
     printed = json.loads(capsys.readouterr().out)
     assert printed["pictures"] == 2
     assert printed == json.loads((tmp_path / "cast.json").read_text())
     assert models.read_adapter(tmp_path / "cast.cast.adapter.safetensors").adapter.degradation == "cast"
     assert "cast" in models.read(tmp_path / "cast.safetensors").adapters
     assert (tmp_path / "cast.png").exists()
-    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
+    assert not (tmp_path / "runs").exists()
     assert run(words) != 0
     assert "exists already" in capsys.readouterr().err
 

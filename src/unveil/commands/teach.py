@@ -64,7 +64,7 @@ def command(
     ] = 800,
     work: Annotated[
         Path | None,
-        typer.Option("--work", metavar="DIR", help="Where checkpoints lie; runs/teach-NAME by default."),
+        typer.Option("--work", metavar="DIR", help="Where teach-NAME lies, with checkpoints, until the end; runs."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model file.")] = False,
     threads: Threads = None,
@@ -85,21 +85,16 @@ def command(
     target = output or Path(f"{name}.safetensors")
     if target.exists() and not overwrite:
         raise OutputExists(target, "exists already; name another file with -o, or replace it with --overwrite")
+    # A folder of our own, for at the end it goes with all that is in it.
+    folder = (work or Path("runs")) / f"teach-{name}"
+    if recipe is not None and len(folders) != 1:
+        raise InvalidRequest(f"--recipe makes the damage itself: give the clean folder alone, found {len(folders)}")
+    if recipe is None and len(folders) != 2:
+        raise InvalidRequest(f"expected two folders, damaged and clean pictures of equal names, found {len(folders)}")
     with resumable(terminal):
-        folder = work or Path("runs") / f"teach-{name}"
+        degraded, clean = folders[0], folders[-1]
         if recipe is not None:
-            if len(folders) != 1:
-                raise InvalidRequest(
-                    f"--recipe makes the damage itself: give the clean folder alone, found {len(folders)}"
-                )
-            clean = folder / "pairs" / "clean"
-            degraded = damage_folder(folders[0], recipe, folder / "pairs")
-        elif len(folders) == 2:
-            degraded, clean = folders
-        else:
-            raise InvalidRequest(
-                f"expected two folders, damaged and clean pictures of equal names, found {len(folders)}"
-            )
+            degraded, clean = damage_folder(clean, recipe, folder / "pairs"), folder / "pairs" / "clean"
         before = models.read(models.find(model or models.DEFAULT))
         material = teaching.gather(degraded, clean)
         after = teaching.teach(

@@ -25,7 +25,7 @@ from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import KEY, PROMPTS
 from unveil.networks import NETWORKS, Recognition
 from unveil.networks.base import Network
-from unveil.packing import arrays, measured_halo, trace_roles
+from unveil.packing import arrays, counted_footprint, measured_halo, trace_roles
 
 Report = Callable[[str], object]
 
@@ -175,6 +175,7 @@ def convert(
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
         halo=measured_halo(network),
+        footprint=counted_footprint(network),
         base_checksum=models.base_checksum(weights["restore"]),
         degradations=degradations,
         adapters={},

@@ -13,6 +13,7 @@ UnveilError
 │   ├── ModelTooNew         written in a format that this version does not know
 │   └── UnknownNetwork      weights of no network that is known, or of several mixed up
 ├── EngineError             an engine cannot run this model
+│   ├── OutOfMemory         there is no memory for a tile of this size
 │   └── MissingExtra        a package of an optional extra is not installed
 ├── InvalidRequest          an argument contradicts another one, or names what the model does not have
 ├── RecipeError             a training recipe is wrong
@@ -92,6 +93,10 @@ class UnknownNetwork(ModelError):
 
 class EngineError(UnveilError):
     """Raised when an engine cannot open or run a network."""
+
+
+class OutOfMemory(EngineError):
+    """Raised when there is no memory for a tile of this size."""
 
 
 class MissingExtra(EngineError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from unveil import models, networks, training
+from unveil import graphs, models, networks, packing, training
 from unveil.errors import InvalidRequest
+from unveil.methods.abair.pretraining import SegmentationHead
 from unveil.models import Model
 
 
@@ -31,6 +33,21 @@ def trained_network(path: Path | str) -> networks.Network:
         RecipeError: as `model_from_checkpoint`.
     """
     return training.opened(path).trained()
+
+
+def retraced(model: Model) -> Model:
+    """The same model with graphs as this version writes them, which engines may run faster; the weights stay as
+    stored. Its footprint is counted anew too.
+
+    The graph of the estimator stays as it is.
+    """
+    network = network_of(model)
+    _, written = packing.trace_roles(cast("networks.Network", network), half=False)
+    if model.card.map:
+        head = SegmentationHead(cast("networks.Network", network).features, len(model.card.map))
+        written["map"] = graphs.mapping(network, head.eval()).data
+    card = replace(model.card, footprint=packing.counted_footprint(network))
+    return replace(model, path=None, card=card, graphs={**model.graphs, **written})
 
 
 def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] | None = None) -> Path:

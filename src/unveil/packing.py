@@ -1,19 +1,26 @@
-"""A network in PyTorch as what a model file holds of it: weights and graphs of its roles, and the halo of its tiles."""
+"""A network in PyTorch as what a model file holds of it: weights and graphs of its roles, and what tiles must know."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import copy
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from unveil import graphs, networks
 from unveil.networks.base import CodedNetwork
 
 LARGEST_HALO = 64
+
+COUNTED_SIDE = 256
+"""Side of the picture that memory is counted on, or the network's own multiple if that is larger."""
 
 
 def arrays(module: nn.Module, names: Collection[str], *, half: bool = True) -> dict[str, NDArray[Any]]:
@@ -47,3 +54,51 @@ def measured_halo(network: nn.Module) -> int:
     side = max(4 * LARGEST_HALO, 3 * multiple)
     radius = networks.receptive_radius(network, side=side)
     return min(max(LARGEST_HALO, multiple), max(multiple, -(-radius // multiple) * multiple))
+
+
+def counted_footprint(network: nn.Module) -> int:
+    """Bytes of working memory that restoring needs for a pixel, float32: the most that is alive at once, counted
+    without computing anything.
+
+    An engine may need less, since it joins steps, or more, since it keeps what it may need again.
+    """
+    # On this device tensors have shapes and no memory.
+    network = cast("networks.Network", copy.deepcopy(network).to("meta").eval())
+    side = max(COUNTED_SIDE // network.size_multiple, 1) * network.size_multiple
+    image = torch.empty(1, 3, side, side, device="meta")
+    codes = [torch.empty(1, network.code, device="meta")] if network.code else []
+    with torch.no_grad(), _Alive() as alive:
+        network.restore(image, *codes)
+    return -(-alive.most // side**2)
+
+
+class _Alive(TorchDispatchMode):
+    """Counts the bytes of the memory that tensors made inside hold, and the most of them at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._holders: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                memory = tensor.untyped_storage()
+                # Views share memory, which lives as long as the last of them.
+                key, size = memory._cdata, memory.nbytes()
+                if key not in self._holders:
+                    self._holders[key] = 0
+                    self.now += size
+                self._holders[key] += 1
+                weakref.finalize(tensor, self._drop, key, size)
+        self.most = max(self.most, self.now)
+        return result
+
+    def _drop(self, key: int, size: int) -> None:
+        self._holders[key] -= 1
+        if self._holders[key] == 0:
+            del self._holders[key]
+            self.now -= size

@@ -115,3 +115,17 @@ def test_networks_with_prompts_of_five_axes_run():
     with torch.inference_mode():
         expected = network(torch.from_numpy(image)).numpy()
     np.testing.assert_allclose(opened(image=image)["restored"], expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("torch_toy")
+def test_bf16_is_for_restoring_alone(toy):
+    image = np.random.default_rng(1).random((1, 3, 16, 24), dtype=np.float32)
+    views = np.random.default_rng(1).random((2, 3, 32, 32), dtype=np.float32)
+    exact, rough = (engines.choose("torch", precision=precision) for precision in ("fp32", "bf16"))
+    weights = models.blend(toy.weights["restore"], toy.adapters, {})
+    restored = [engine.open(toy, "restore", weights, DIMENSIONS)(image=image)["restored"] for engine in (exact, rough)]
+    assert 0 < np.abs(restored[0] - restored[1]).max() < 0.02
+    told = [
+        engine.open(toy, "estimate", toy.weights["estimate"], {})(views=views)["logits"] for engine in (exact, rough)
+    ]
+    np.testing.assert_array_equal(told[0], told[1])

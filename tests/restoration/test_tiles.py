@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unveil.restoration.tiles import FEATHER, plan
+from unveil.restoration.tiles import FEATHER, LARGEST_SIDE, MEMORY, SIDE, plan, side_of
 
 NETWORKS = [(1, 1, 0), (4, 4, 12), (16, 16, 32), (64, 8, 40), (6, 4, 5), (16, 16, 200)]
 LENGTHS = [1, 3, 63, 64, 65, 511, 512, 513, 700, 1025, 2999, 10_000]
@@ -89,3 +89,10 @@ def test_three_tiles_at_the_smallest_side_never_meet_in_a_pixel(length, halo, st
     axis = plan(1, length, size_multiple=stride, stride=stride, halo=halo, side=1).columns
     assert len(axis.origins) == 3
     np.testing.assert_allclose(totals(axis), 1, atol=1e-6)
+
+
+def test_sides_follow_from_the_memory_that_a_network_needs():
+    assert side_of(0) == SIDE  # nobody counted
+    assert side_of(100) == LARGEST_SIDE
+    assert side_of(700) == int((MEMORY / 700) ** 0.5)
+    assert side_of(10_000) == SIDE

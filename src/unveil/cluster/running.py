@@ -19,6 +19,7 @@ from unveil.cluster.work import RETRIES, Order, Record, begin
 from unveil.commands import formats
 from unveil.commands.history import History
 from unveil.commands.restoring import Wishes
+from unveil.engines import Precision
 from unveil.errors import InvalidRequest, StoreError
 from unveil.images import PIXEL_LIMIT
 from unveil.images.metadata import What
@@ -197,6 +198,7 @@ def restore(
     overwrite: bool = False,
     pixel_limit: int = PIXEL_LIMIT,
     strip: What = "none",
+    precision: Precision = "fp32",
     options: Mapping[str, Any] | None = None,
     retries: int = RETRIES,
     on_picture: Callable[[Record], object] = lambda _: None,
@@ -209,7 +211,7 @@ def restore(
         model: a name, or a path on this machine; the model travels to the workers.
         cluster: "ray", or None for this process alone.
         actors: restorers at work at once; as many as the cluster has cores and memory for, by default.
-        engine, threads: those of `Restorer`, for each actor; one thread by default.
+        engine, threads, precision: those of `Restorer`, for each actor; one thread by default.
         strength, only, weights, blend: those of `Restorer.run`.
         quality, format, overwrite, pixel_limit (a number), strip: those of `unveil restore`.
         options: for fsspec, such as `endpoint_url`; credentials are better left to the environment of the workers.
@@ -232,6 +234,7 @@ def restore(
         pixel_limit=pixel_limit,
         blend=blend,
         strip=strip,
+        precision=precision,
     )
     run = prepare(
         [sources] if isinstance(sources, str | PathLike) else sources,

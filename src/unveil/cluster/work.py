@@ -60,7 +60,9 @@ class Worker:
 
         self.order = order
         # A worker that many others run beside keeps few sessions: each holds memory, and opening one takes little time.
-        self.restorer = Restorer(model, engine=order.engine, threads=order.threads, sessions=2)
+        self.restorer = Restorer(
+            model, engine=order.engine, threads=order.threads, sessions=2, precision=order.wishes.precision
+        )
 
     def __call__(self, batch: Batch) -> Iterator[Record]:
         """The record of each picture of a batch, in order, when it is finished or given up.

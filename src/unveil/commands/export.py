@@ -16,6 +16,7 @@ EXAMPLES = examples(
     "unveil export runs/first -o mine.safetensors                      what a training run has finished",
     "unveil export mine.safetensors -o rain.onnx --weights rain=1      one self-contained ONNX file",
     "unveil export runs/first -o net_g.pth --official-names            for the original repository, BasicSR, spandrel",
+    "unveil export old.safetensors -o new.safetensors                  the same model with the graphs of this version",
 )
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth")
@@ -80,7 +81,7 @@ def command(
         if official_names:
             export.write_official(export.network_of(model, weights=given), output)
         elif ending == ".safetensors":
-            models.write(model, output)
+            models.write(model if from_run else export.retraced(model), output)
         else:
             export.write_onnx(model, output, weights=given)
     Terminal().line(f"{shown(source)} -> {shown(output)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unveil.commands import arguments, forecast, naming, piping, scale, watching
-from unveil.commands.arguments import ClusterName, EngineName, Stripped
+from unveil.commands.arguments import ClusterName, EngineName, PrecisionName, Stripped
 from unveil.commands.batch import Record, run_batch
 from unveil.commands.naming import Job
 from unveil.commands.restoring import Histories, Restoring, Wishes, places, refuse_existing
@@ -46,6 +46,7 @@ def command(
     prompt: arguments.Prompt = None,
     blend: arguments.Blend = None,
     engine: arguments.Engine = EngineName.auto,
+    precision: arguments.Precision = PrecisionName.fp32,
     quality: Annotated[
         int | None,
         typer.Option("--quality", metavar="1..100", min=1, max=100, help="Quality of JPEG, WebP and AVIF files."),
@@ -90,7 +91,9 @@ def command(
         if only is not None or weights is not None or blend is not None:
             raise InvalidRequest("--prompt says all that --only, --weights and --blend say; give it alone")
         given = arguments.parse_prompt(prompt)
-    wishes = Wishes(strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend, strip.value)
+    wishes = Wishes(
+        strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend, strip.value, precision.value
+    )
     at_scale = scale.is_meant(paths, output, cluster)
     if at_scale and watch:
         raise InvalidRequest("--watch goes with neither --cluster nor URLs; leave one out")
@@ -138,7 +141,7 @@ def command(
 
     from unveil.restoration import Restorer
 
-    restorer = Restorer(models.read(path), engine=engine.value, threads=threads)
+    restorer = Restorer(models.read(path), engine=engine.value, threads=threads, precision=precision.value)
     if prompt is not None:
         check_model(restorer.card)
     arguments.require_known(chosen or given or (), restorer.card.degradations, flag, f"the model {restorer.name}")

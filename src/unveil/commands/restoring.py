@@ -15,6 +15,7 @@ from unveil.commands.naming import Job
 from unveil.errors import OutputExists, UnreadablePicture
 
 if TYPE_CHECKING:
+    from unveil.engines import Precision
     from unveil.images.metadata import What
     from unveil.restoration import Restorer
 
@@ -31,6 +32,7 @@ class Wishes:
     pixel_limit: int
     blend: str | None = None
     strip: What = "none"
+    precision: Precision = "fp32"
 
     @property
     def asks_for_encoding(self) -> bool:
@@ -44,7 +46,8 @@ class Wishes:
         # Named only where it was given, so that results of earlier versions are still known.
         blend = {} if self.blend is None else {"blend": self.blend}
         strip = {} if self.strip == "none" else {"strip": self.strip}
-        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip})
+        precision = {} if self.precision == "fp32" else {"precision": self.precision}
+        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip, **precision})
 
 
 @dataclass(slots=True)
@@ -149,6 +152,8 @@ class Restoring:
             "untouched": done.untouched,
             "seconds": round(done.seconds, 3),
         }
+        if done.shrunk_to:
+            details["shrunk_to"] = done.shrunk_to
 
         def announce(data: bytes) -> None:
             # One that has vanished was read as a whole before, or it would have been refused.

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
-from unveil.errors import InvalidRequest
+from unveil.errors import EngineError, InvalidRequest, MissingExtra, OutOfMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unveil.models import Model
 
+Precision: TypeAlias = Literal["fp32", "bf16"]
+"""What the restoring network computes in. Everything else is float32 always, so a diagnosis never depends on it."""
+
 ENGINES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
+
+NO_MEMORY = ("bad_alloc", "failed to allocate", "allocate memory", "out of memory", "could not allocate")
+"""What engines say when memory has run out, in small letters."""
+
+FASTER_IN_OPENVINO = frozenset({"nafnet", "restormer", "promptir", "xrestormer", "abair"})
+"""Networks that OpenVINO restores a megapixel with sooner than ONNX Runtime, opening included: docs/performance.md."""
 
 
 class Network(Protocol):
@@ -46,31 +55,68 @@ class Engine(Protocol):
         ...
 
 
-def choose(name: str = "auto", *, threads: int | None = None) -> Engine:
-    """The engine of that name: `onnx`, `openvino`, `torch`, or `auto`, which is `onnx`: the fastest in float32 on the
-    networks that unveil ships. `threads` limits the processor cores in use.
+def choose(
+    name: str = "auto", *, threads: int | None = None, precision: Precision = "fp32", network: str = ""
+) -> Engine:
+    """The engine of that name: `onnx`, `openvino`, `torch`, or `auto`, the fastest of those installed.
+
+    Args:
+        name: of the engine. `auto` is ONNX Runtime, or OpenVINO where that is installed and was measured to be faster:
+            in bf16, and on some networks.
+        threads: processor cores to use; None leaves it to the engine.
+        precision: of the restoring network.
+        network: its name in the table of networks, by which `auto` chooses.
 
     Raises:
-        InvalidRequest: an unknown name, or fewer than one thread.
+        InvalidRequest: an unknown name, fewer than one thread, or a precision that the engine or this machine lacks.
         MissingExtra: the engine's package is not installed.
     """
     if threads is not None and threads < 1:
         raise InvalidRequest(f"threads is {threads}, expected at least 1.")
-    match name:
-        case "auto" | "onnx":
+    if precision not in get_args(Precision):
+        raise InvalidRequest(f"No precision is called {precision!r}; known are {', '.join(get_args(Precision))}.")
+    chosen = _fastest(precision, network) if name == "auto" else name
+    match chosen:
+        case "onnx":
             from unveil.engines.onnx import OnnxEngine
 
+            if precision != "fp32":
+                raise InvalidRequest(
+                    f"ONNX Runtime computes in fp32 on processors; {precision} needs the engine openvino or torch."
+                )
             return OnnxEngine(threads)
         case "openvino":
+            from unveil.engines.onnx import OnnxEngine
             from unveil.engines.openvino import OpenvinoEngine
 
-            return OpenvinoEngine(threads)
+            # It takes several times as long to open a network, which for the small ones is never made good.
+            small = OnnxEngine(threads) if name == "auto" else None
+            return OpenvinoEngine(threads, precision, small)
         case "torch":
             from unveil.engines.torch import TorchEngine
 
-            return TorchEngine(threads)
+            return TorchEngine(threads, precision)
         case _:
             raise InvalidRequest(f"No engine is called {name!r}; known are auto, {', '.join(ENGINES)}.")
+
+
+def _fastest(precision: Precision, network: str) -> str:
+    installed = available()
+    if "openvino" in installed and (precision != "fp32" or network in FASTER_IN_OPENVINO):
+        return "openvino"
+    if precision != "fp32":
+        if "torch" not in installed:
+            raise MissingExtra(f"the precision {precision}", "fast")
+        return "torch"
+    return "onnx"
+
+
+def stopped(label: str, engine: str, error: Exception) -> EngineError:
+    """What to raise for an error of an engine: `OutOfMemory` where its words or its kind say that."""
+    words = str(error).lower()
+    if isinstance(error, MemoryError) or any(sign in words for sign in NO_MEMORY):
+        return OutOfMemory(f"{label}: {engine} has no memory for a picture or tile of this size ({error}).")
+    return EngineError(f"{label}: {engine} stopped ({error}).")
 
 
 def available() -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
+from unveil.engines import stopped
 from unveil.engines.graph import describe, fit_dimensions, fit_weights
 from unveil.errors import EngineError
 from unveil.models import Model
@@ -35,7 +36,7 @@ class OnnxNetwork:
         try:
             results = self.session.run(None, inputs)
         except Exception as error:
-            raise EngineError(f"{self.label}: ONNX Runtime stopped ({error}).") from error
+            raise stopped(self.label, "ONNX Runtime", error) from error
         names = [output.name for output in self.session.get_outputs()]
         return dict(zip(names, (np.asarray(result) for result in results), strict=True))
 
@@ -55,6 +56,8 @@ class OnnxEngine:
         arrays = fit_weights(label, signature, weights)
         options = ort.SessionOptions()
         options.log_severity_level = ERROR
+        # A plan of all memory ahead of the first run takes twice the memory, and no less time (docs/performance.md).
+        options.enable_mem_pattern = False
         if self.threads is not None:
             options.intra_op_num_threads = self.threads
         for symbol, value in values.items():

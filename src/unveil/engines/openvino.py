@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unveil.engines import Engine, Network, Precision, stopped
 from unveil.engines.graph import LOCATION, Signature, describe, fit_dimensions, fit_weights
-from unveil.errors import EngineError, MissingExtra
+from unveil.errors import EngineError, InvalidRequest, MissingExtra
 from unveil.models import Model
 
 REPORTS = "openvino_telemetry"
@@ -46,25 +47,47 @@ class OpenvinoNetwork:
         try:
             results = self.request.infer(inputs)
         except Exception as error:
-            raise EngineError(f"{self.label}: OpenVINO stopped ({error}).") from error
+            raise stopped(self.label, "OpenVINO", error) from error
         # The request reuses its output memory in the next call, so results are copied out.
         return {name: np.array(results[name]) for name in self.outputs}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenvinoEngine:
-    """For networks and processors where it was measured to be faster than ONNX Runtime; float32."""
+    """For networks and processors where it was measured to be faster than ONNX Runtime, and for bf16.
+
+    Args:
+        threads: processor cores to use; None leaves it to OpenVINO.
+        precision: of the role `restore`; other roles are float32.
+        small: opens the other roles, where given.
+
+    Raises:
+        InvalidRequest: this processor cannot compute in the precision.
+    """
 
     threads: int | None = None
+    precision: Precision = "fp32"
+    small: Engine | None = None
     name: str = "openvino"
+
+    def __post_init__(self) -> None:
+        if self.precision == "bf16" and "BF16" not in (found := capabilities()):
+            raise InvalidRequest(
+                f"bf16 needs a processor that computes in it (AVX512-BF16, AMX or Arm's BF16); OpenVINO finds "
+                f"{', '.join(found) or 'nothing'} here. Take fp32."
+            )
 
     def open(
         self, model: Model, role: str, weights: Mapping[str, NDArray[Any]], dimensions: Mapping[str, int]
-    ) -> OpenvinoNetwork:
+    ) -> Network:
+        if role != "restore" and self.small is not None:
+            return self.small.open(model, role, weights, dimensions)
         label, graph, signature = describe(model, role)
         values = fit_dimensions(label, signature, dimensions)
         arrays = fit_weights(label, signature, weights)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if role == "restore" and self.precision == "bf16":
+            settings["INFERENCE_PRECISION_HINT"] = "bf16"
         if self.threads is not None:
             settings["INFERENCE_NUM_THREADS"] = self.threads
         try:
@@ -84,6 +107,11 @@ class OpenvinoEngine:
             raise
         except Exception as error:
             raise EngineError(f"{label}: OpenVINO cannot open it ({error}).") from error
+
+
+def capabilities() -> list[str]:
+    """What OpenVINO says that this processor can compute in: `FP32`, `BF16`, `INT8`."""
+    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def write_weights(label: str, path: Path, signature: Signature, arrays: Mapping[str, NDArray[np.float32]]) -> None:

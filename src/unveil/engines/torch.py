@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unveil.engines import Precision, stopped
 from unveil.errors import EngineError, MissingExtra
 from unveil.models import Model
 
@@ -33,15 +34,17 @@ class TorchNetwork:
     call: Callable[..., torch.Tensor]
     device: torch.device
     output: str
+    precision: Precision = "fp32"
 
     def __call__(self, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
         first, *codes = [self._upload(array) for array in inputs.values()]
         named = dict(zip(list(inputs)[1:], codes, strict=True))
         try:
-            with torch.inference_mode():
+            kind = self.device.type
+            with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16"):
                 result = self.call(first, **named)
         except Exception as error:
-            raise EngineError(f"{self.label}: PyTorch stopped ({error}).") from error
+            raise stopped(self.label, "PyTorch", error) from error
         return {self.output: result.float().contiguous().cpu().numpy()}
 
     def _upload(self, array: NDArray[Any]) -> torch.Tensor:
@@ -54,6 +57,7 @@ class TorchEngine:
     """Uses the GPU where PyTorch has one."""
 
     threads: int | None = None
+    precision: Precision = "fp32"
     name: str = "torch"
 
     def open(
@@ -92,7 +96,8 @@ class TorchEngine:
             # Prompts have five axes, for which the fast order is not defined.
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        return TorchNetwork(label, _method(module, role), device, OUTPUTS[role])
+        precision = self.precision if role == "restore" else "fp32"
+        return TorchNetwork(label, _method(module, role), device, OUTPUTS[role], precision)
 
 
 def _build(model: Model, role: str) -> torch.nn.Module:

@@ -2,9 +2,15 @@
 
 Written for speed without changing the published arithmetic (`docs/architecture.md` says how a network is added).
 Parameter names are those of the official implementations, so that official weights fit by name.
+
+Some layers have a second form for graphs, which engines run faster (measured: docs/performance.md): there, a layer may
+take its neighbours' weights apart and join them, since an engine computes what depends on weights alone only once.
+PyTorch would do so for every picture, and training adds to the layers themselves, so elsewhere each is called as it is.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,37 +27,127 @@ def channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
 
 
-class LayerNorm2d(nn.Module):
+def in_graph() -> bool:
+    """Whether the network is being written as a graph."""
+    return torch.compiler.is_exporting()
+
+
+def split(x: Tensor, dim: int, count: int = 2) -> tuple[Tensor, ...]:
+    """Cut an axis into equal parts."""
+    if torch.is_grad_enabled():
+        # Its gradient is one concatenation; that of slices fills maps with zeros first, a tenth of a step.
+        return x.chunk(count, dim)
+    # In an ONNX graph, `chunk` becomes a slow sequence.
+    size = x.shape[dim] // count
+    return tuple(x.narrow(dim, index * size, size) for index in range(count))
+
+
+def parts(
+    x: Tensor, convolutions: Sequence[nn.Conv2d], count: int, norm: ChannelNorm | Norm | None = None
+) -> tuple[Tensor, ...]:
+    """What a norm and convolutions in a row make of a map, its channels in equal parts.
+
+    In a graph each part has convolutions of its own, and weight and bias of the norm are in those of the first
+    convolution: cutting a map, and scaling it between a norm and a convolution, cost a copy each in engines.
+
+    Args:
+        x: `B C H W`.
+        convolutions: the first of them 1x1, the others depthwise.
+        count: of the parts.
+        norm: what comes before the first.
+    """
+    if in_graph():
+        return _parts_in_graph(x, convolutions, count, norm.body if isinstance(norm, Norm) else norm)
+    x = x if norm is None else norm(x)
+    for convolution in convolutions:
+        x = convolution(x)
+    return split(x, 1, count)
+
+
+def _parts_in_graph(
+    x: Tensor, convolutions: Sequence[nn.Conv2d], count: int, norm: ChannelNorm | None
+) -> tuple[Tensor, ...]:
+    first = convolutions[0]
+    weight, bias = first.weight, first.bias
+    if norm is not None:
+        x = norm.normalise(x)
+        if norm.bias is not None:
+            shift = weight.flatten(1) @ norm.bias
+            bias = shift if bias is None else bias + shift
+        weight = weight * norm.weight.reshape(-1, 1, 1)
+    found = [F.conv2d(x, *own) for own in _cut(weight, bias, count)]
+    for conv in convolutions[1:]:
+        groups = conv.groups // count
+        pairs = zip(found, _cut(conv.weight, conv.bias, count), strict=True)
+        found = [F.conv2d(part, *own, padding=conv.padding, groups=groups) for part, own in pairs]
+    return tuple(found)
+
+
+def _cut(weight: Tensor, bias: Tensor | None, count: int) -> list[tuple[Tensor, Tensor | None]]:
+    """Weight and bias of the equal parts of a convolution's channels."""
+    size = weight.shape[0] // count
+    biases = [None] * count if bias is None else bias.split(size)
+    return list(zip(weight.split(size), biases, strict=True))
+
+
+def scaled(x: Tensor, convolution: nn.Conv2d, scale: Tensor) -> Tensor:
+    """A 1x1 convolution with a bias and then a scale for every channel, `1 C 1 1`; in a graph its weights have it."""
+    if not in_graph():
+        return convolution(x) * scale
+    assert convolution.bias is not None
+    return F.conv2d(x, convolution.weight * scale.reshape(-1, 1, 1, 1), convolution.bias * scale.flatten())
+
+
+class ChannelNorm(nn.Module):
+    """A normalisation over the channels of every pixel, and then a weight for each, and a bias if it has one.
+
+    Shapes: `B C H W` in and out.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(self, channels: int, *, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.eps = eps
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """The norm without weight and bias."""
+        raise NotImplementedError
+
+
+class LayerNorm2d(ChannelNorm):
     """Layer normalisation over the channels of every pixel, with weight and bias (biased variance).
 
-    Shapes: `B C H W` in and out. The permutation to channels-last costs nothing where the memory already is in that
-    order, and the fused kernel behind it is faster than the mean form.
+    The permutation to channels-last costs nothing where the memory already is in that order, and the fused kernel
+    behind it is faster than the mean form.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
+        super().__init__(channels, eps=eps)
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.eps = eps
+
+    def normalise(self, x: Tensor) -> Tensor:
+        # OpenVINO knows the norm again only on lists of pixels.
+        pixels = F.layer_norm(x.flatten(2).transpose(1, 2), (x.shape[1],), eps=self.eps)
+        return pixels.transpose(1, 2).unflatten(2, x.shape[2:])
 
     def forward(self, x: Tensor) -> Tensor:
         return channels_first(F.layer_norm(channels_last(x), (x.shape[1],), self.weight, self.bias, self.eps))
 
 
-class BiasFreeNorm2d(nn.Module):
-    """Restormer's norm without bias: divided by the deviation around the mean, but the mean is not taken away.
-
-    Shapes: `B C H W` in and out.
-    """
+class BiasFreeNorm2d(ChannelNorm):
+    """Restormer's norm without bias: divided by the deviation around the mean, but the mean is not taken away."""
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.eps = eps
+        super().__init__(channels, eps=eps)
+        self.bias = None
+
+    def normalise(self, x: Tensor) -> Tensor:
+        return x * (x.var(1, keepdim=True, correction=0) + self.eps).rsqrt()
 
     def forward(self, x: Tensor) -> Tensor:
-        variance = x.var(1, keepdim=True, correction=0)
-        return x * (variance + self.eps).rsqrt() * self.weight[:, None, None]
+        return self.normalise(x) * self.weight[:, None, None]
 
 
 class Norm(nn.Module):
@@ -115,7 +211,7 @@ class ChannelAttention(nn.Module):
     channels-by-channels product is divided by the norms instead of normalising the two large maps: the same value for
     less memory traffic.
 
-    Shapes: `B C H W` in and out; C must be a multiple of `heads`.
+    `norm`, where given, is applied first. Shapes: `B C H W` in and out; C must be a multiple of `heads`.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -126,23 +222,24 @@ class ChannelAttention(nn.Module):
         self.qkv_dwconv = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
         _, channels, height, width = x.shape
-        mixed = self.qkv_dwconv(self.qkv(x))
-        split = (self.heads, channels // self.heads)
-        q = mixed[:, :channels].reshape(-1, *split, height * width)
-        k = mixed[:, channels : 2 * channels].reshape(-1, *split, height * width)
-        v = mixed[:, 2 * channels :].reshape(-1, *split, height * width)
+        heads = (self.heads, channels // self.heads)
+        q, k, v = (part.flatten(2).unflatten(1, heads) for part in parts(x, (self.qkv, self.qkv_dwconv), 3, norm))
         norm_q = q.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
         norm_k = k.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
-        likeness = (q @ k.transpose(-2, -1)) / (norm_q * norm_k.transpose(-2, -1)) * self.temperature
-        return self.project_out((likeness.softmax(-1) @ v).reshape(-1, channels, height, width))
+        attention = ((q @ k.transpose(-2, -1)) / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
+        if in_graph():
+            # One pass over the map instead of two: `attention` is as small as the weights that follow it.
+            after = self.project_out.weight.reshape(channels, *heads).transpose(0, 1) @ attention
+            return (after.transpose(1, 2).flatten(2) @ v.flatten(1, 2)).unflatten(2, (height, width))
+        return self.project_out((attention @ v).reshape(-1, channels, height, width))
 
 
 class GatedFeedForward(nn.Module):
     """Gated-Dconv feed-forward network (GDFN; Restormer, eq. 3). Hidden width is `int(channels * factor)`.
 
-    Shapes: `B C H W` in and out.
+    `norm`, where given, is applied first. Shapes: `B C H W` in and out.
     """
 
     def __init__(self, channels: int, factor: float) -> None:
@@ -152,9 +249,9 @@ class GatedFeedForward(nn.Module):
         self.dwconv = nn.Conv2d(2 * self.hidden, 2 * self.hidden, 3, padding=1, groups=2 * self.hidden, bias=False)
         self.project_out = nn.Conv2d(self.hidden, channels, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.dwconv(self.project_in(x))
-        return self.project_out(F.gelu(y[:, : self.hidden]) * y[:, self.hidden :])
+    def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
+        first, second = parts(x, (self.project_in, self.dwconv), 2, norm)
+        return self.project_out(F.gelu(first) * second)
 
 
 class RestormerBlock(nn.Module):
@@ -171,8 +268,8 @@ class RestormerBlock(nn.Module):
         self.ffn = GatedFeedForward(channels, factor)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
+        x = x + self.attn(x, self.norm1)
+        return x + self.ffn(x, self.norm2)
 
 
 class RelativePositions(nn.Module):
@@ -191,7 +288,7 @@ class OverlappingAttention(nn.Module):
     stride over zero padding. Scores are the scaled products plus relative position terms; those are folded into
     the product by appending them to the queries and one-hot rows to the keys, which is faster than adding them.
 
-    Shapes: `B C H W` in and out; H and W must be multiples of `window`.
+    `norm`, where given, is applied first. Shapes: `B C H W` in and out; H and W must be multiples of `window`.
     """
 
     distance: Tensor
@@ -211,12 +308,12 @@ class OverlappingAttention(nn.Module):
         self.register_buffer("distance", distance, persistent=False)
         self.register_buffer("places", torch.cat((columns, rows)).float(), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
         height, width = x.shape[-2:]
         size, reach, heads, dim = self.window, self.reach, self.heads, self.dim_head
         down, across = height // size, width // size
         inner = heads * dim
-        mixed = self.qkv(x)
+        (mixed,) = parts(x, (self.qkv,), 1, norm)
         q = mixed[:, :inner].reshape(-1, heads, dim, down, size, across, size) * dim**-0.5
         q = q.permute(0, 1, 3, 5, 4, 6, 2)
         near = F.pad(mixed[:, inner:], [(reach - size) // 2] * 4).unfold(2, reach, size).unfold(3, reach, size)
@@ -253,11 +350,11 @@ class XBlock(nn.Module):
             self.spatial_ffn = GatedFeedForward(channels, factor)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.channel_attn(self.norm1(x))
-        x = x + self.channel_ffn(self.norm2(x))
+        x = x + self.channel_attn(x, self.norm1)
+        x = x + self.channel_ffn(x, self.norm2)
         if self.spatial:
-            x = x + self.spatial_attn(self.norm3(x))
-            x = x + self.spatial_ffn(self.norm4(x))
+            x = x + self.spatial_attn(x, self.norm3)
+            x = x + self.spatial_ffn(x, self.norm4)
         return x
 
 
@@ -278,23 +375,6 @@ class Prompt(nn.Module):
         _, components, dim, size, _ = self.prompt_param.shape
         prompt = (shares @ self.prompt_param.reshape(components, -1)).reshape(-1, dim, size, size)
         return self.conv3x3(F.interpolate(prompt, x.shape[-2:], mode="bilinear"))
-
-
-def split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Split an axis of even length in the middle."""
-    if torch.is_grad_enabled():
-        # Its gradient is one concatenation; that of two slices fills two maps with zeros first, a tenth of a step.
-        first, second = x.chunk(2, dim)
-        return first, second
-    # In an ONNX graph, `chunk` becomes a slow sequence.
-    half = x.shape[dim] // 2
-    return x.narrow(dim, 0, half), x.narrow(dim, half, half)
-
-
-def gate(x: Tensor) -> Tensor:
-    """Multiply the first half of the channels by the second: `B 2C H W` -> `B C H W` (NAFNet's simple gate)."""
-    first, second = split(x, 1)
-    return first * second
 
 
 class GlobalMean(nn.Module):
@@ -327,9 +407,10 @@ class NAFBlock(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = gate(self.conv2(self.conv1(self.norm1(x))))
+        first, second = parts(x, (self.conv1, self.conv2), 2, self.norm1)
+        y = first * second
         if self.sca is not None:
             y = y * self.sca(y)
-        x = x + self.conv3(y) * self.beta
-        y = gate(self.conv4(self.norm2(x)))
-        return x + self.conv5(y) * self.gamma
+        x = x + scaled(y, self.conv3, self.beta)
+        first, second = parts(x, (self.conv4,), 2, self.norm2)
+        return x + scaled(first * second, self.conv5, self.gamma)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unveil import engines
 from unveil.engines import Network
-from unveil.errors import EngineError, InvalidRequest
+from unveil.errors import EngineError, InvalidRequest, OutOfMemory
 from unveil.models import Card, Facts, Model, blend, describe
 from unveil.models.card import CLEAN
 from unveil.models.file import PROMPTS
@@ -28,7 +28,7 @@ from unveil.restoration.parts import mean_over_parts
 from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
 from unveil.restoration.result import Restoration
 from unveil.restoration.stitching import Progress, restore_tiles
-from unveil.restoration.tiles import SIDE, Plan, plan
+from unveil.restoration.tiles import Plan, plan, side_of
 
 if TYPE_CHECKING:
     from unveil.images import Picture
@@ -60,8 +60,10 @@ class Restorer:
         model: as `unveil.models.read` gives it.
         engine: `auto`, `onnx`, `openvino` or `torch`.
         threads: processor cores to use; None leaves it to the engine.
-        tile_side: pictures with longer sides are cut into overlapping tiles of about this side.
+        tile_side: pictures with longer sides are cut into overlapping tiles of about this side; by default as the
+            memory suggests that the network needs (`unveil.restoration.tiles.side_of`).
         sessions: restoring networks to keep ready, one a blend and shape of tile; more memory, fewer waits.
+        precision: `fp32`, or `bf16`: faster on processors that have it, and less exact (docs/performance.md).
     """
 
     def __init__(
@@ -70,16 +72,18 @@ class Restorer:
         *,
         engine: str = "auto",
         threads: int | None = None,
-        tile_side: int = SIDE,
+        tile_side: int | None = None,
         sessions: int = SESSIONS,
+        precision: engines.Precision = "fp32",
     ) -> None:
-        if tile_side < 1:
+        if tile_side is not None and tile_side < 1:
             raise InvalidRequest(f"tile_side is {tile_side}, expected at least 1.")
         if sessions < 1:
             raise InvalidRequest(f"sessions is {sessions}, expected at least 1.")
         self.model = model
-        self._engine = engines.choose(engine, threads=threads)
-        self._tile_side = tile_side
+        network = str(model.card.network["name"])
+        self._engine = engines.choose(engine, threads=threads, precision=precision, network=network)
+        self._tile_side = tile_side or side_of(model.card.footprint)
         self._sessions = sessions
         self._networks: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
         self._lock = RLock()
@@ -204,13 +208,13 @@ class Restorer:
         check_mixing(mixing)
         canvas = open_canvas(image)
         found, chosen = self._choose(canvas.pixels, weights, only, blend)
-        tiles = 0
+        tiles = shrunk_to = 0
         if strength == 0 or chosen is None:
             result = canvas.untouched()
         else:
-            tiles, result = self._restore(canvas, chosen, strength, mixing, progress)
+            tiles, shrunk_to, result = self._restore(canvas, chosen, strength, mixing, progress)
         seconds = time.perf_counter() - started
-        return Restoration(result, found, chosen or {} if tiles else {}, tiles == 0, tiles, seconds, image)
+        return Restoration(result, found, chosen or {} if tiles else {}, tiles == 0, tiles, seconds, image, shrunk_to)
 
     def choose(
         self,
@@ -319,13 +323,37 @@ class Restorer:
 
     def _restore(
         self, canvas: Canvas, weights: dict[str, float], strength: float, mixing: Mixing, progress: Progress | None
-    ) -> tuple[int, Any]:
+    ) -> tuple[int, int, Any]:
+        """Tiles run, the side that they were cut to if memory ran out (else 0), and the result."""
         pixels = canvas.pixels
-        layout = self._plan(pixels)
-        dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
-        network = self._open("restore", {} if self.card.prompts else weights, dimensions)
         codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(pixels)
         restored = canvas.blank()
+        side = self._tile_side
+        layout = self._plan(pixels)
+        while True:
+            try:
+                self._run_tiles(pixels, restored, layout, weights, codes, strength, progress)
+                return layout.count, 0 if side == self._tile_side else side, canvas.finish()
+            except OutOfMemory:
+                self._forget()
+                side //= 2
+                smaller = self._plan(pixels, side)
+                if smaller.area >= layout.area:
+                    raise
+                layout = smaller
+
+    def _run_tiles(
+        self,
+        pixels: NDArray[Any],
+        restored: NDArray[Any],
+        layout: Plan,
+        weights: dict[str, float],
+        codes: dict[str, NDArray[Any]],
+        strength: float,
+        progress: Progress | None,
+    ) -> None:
+        dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
+        network = self._open("restore", {} if self.card.prompts else weights, dimensions)
         restore_tiles(
             pixels,
             restored,
@@ -334,14 +362,18 @@ class Restorer:
             strength=strength,
             progress=progress,
         )
-        return layout.count, canvas.finish()
 
-    def _plan(self, pixels: NDArray[Any]) -> Plan:
+    def _forget(self) -> None:
+        """Close the restoring networks that are ready, for their memory."""
+        with self._lock:
+            for entry in [entry for entry in self._networks if entry[0] == "restore"]:
+                del self._networks[entry]
+
+    def _plan(self, pixels: NDArray[Any], side: int | None = None) -> Plan:
         card = self.card
         height, width = pixels.shape[:2]
-        return plan(
-            height, width, size_multiple=card.size_multiple, stride=card.stride, halo=card.halo, side=self._tile_side
-        )
+        side = side or self._tile_side
+        return plan(height, width, size_multiple=card.size_multiple, stride=card.stride, halo=card.halo, side=side)
 
     def _encode(self, pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The codes that the model computes once on the whole picture and gives to every tile."""

@@ -18,7 +18,9 @@ class Restoration:
 
     `weights` are those of the adapters that were blended in, `diagnosis` is None where none was needed (weights given
     by hand, or a model without an estimator), `tiles` counts runs of the network, `untouched` says that the image is
-    the input, bit for bit. `source` is the image as it was given: a path, a Picture or an array, not copied.
+    the input, bit for bit. `shrunk_to` is 0, or the side that tiles had to be cut to because memory ran out: the result
+    then differs a little from what it is elsewhere. `source` is the image as it was given: a path, a Picture or an
+    array, not copied.
     """
 
     image: Any
@@ -28,6 +30,7 @@ class Restoration:
     tiles: int
     seconds: float
     source: Any = None
+    shrunk_to: int = 0
 
     def __repr__(self) -> str:
         said = "untouched" if self.untouched else ", ".join(f"{name} {w:.2f}" for name, w in self.weights.items())

@@ -7,14 +7,27 @@ stride: a network of stride 8 answers differently on a grid moved by one pixel, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 512
+LARGEST_SIDE = 1024
+MEMORY = 352 << 20
+"""Bytes of working memory that a tile larger than `SIDE` may need. Larger tiles overlap less; smaller ones lie in the
+cache: docs/performance.md has what that costs and gains."""
+
 # Networks with global statistics answer slightly differently in each tile; a ramp of this many pixels hides the step.
 FEATHER = 16
+
+
+def side_of(footprint: int) -> int:
+    """About how long the sides of tiles are for a network with this footprint (`unveil.models.Card`)."""
+    if footprint == 0:
+        return SIDE
+    return min(max(math.isqrt(MEMORY // footprint), SIDE), LARGEST_SIDE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +55,11 @@ class Plan:
     @property
     def count(self) -> int:
         return len(self.rows.origins) * len(self.columns.origins)
+
+    @property
+    def area(self) -> int:
+        """Pixels of a tile."""
+        return self.rows.tile * self.columns.tile
 
 
 def plan(height: int, width: int, *, size_multiple: int, stride: int, halo: int, side: int = SIDE) -> Plan:

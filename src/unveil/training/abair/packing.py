@@ -17,7 +17,7 @@ from unveil.errors import RecipeError
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import SegmentationHead
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
-from unveil.packing import arrays, measured_halo, to_array, trace_roles
+from unveil.packing import arrays, counted_footprint, measured_halo, to_array, trace_roles
 from unveil.training.abair.chain import fresh_adapter
 from unveil.training.abair.recipe import AbairRecipe
 from unveil.training.chain import record
@@ -48,6 +48,7 @@ def model(chain: AbairChain) -> Model:
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
         halo=measured_halo(network),
+        footprint=counted_footprint(network),
         base_checksum=checksum,
         degradations={degradation: printed(degradation) for degradation in adapters},
         adapters={

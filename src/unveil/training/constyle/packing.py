@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import unveil
 from unveil import models
 from unveil.models import Card, Model
-from unveil.packing import measured_halo, trace_roles
+from unveil.packing import counted_footprint, measured_halo, trace_roles
 
 if TYPE_CHECKING:
     from unveil.training.constyle.chain import ConStyleChain
@@ -27,6 +27,7 @@ def model(chain: ConStyleChain) -> Model:
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
         halo=measured_halo(network),
+        footprint=counted_footprint(network),
         base_checksum=models.base_checksum(weights["restore"]),
         degradations={},
         adapters={},

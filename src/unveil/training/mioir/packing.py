@@ -13,7 +13,7 @@ from unveil.methods.mioir.classifier import Classifier
 from unveil.methods.mioir.tasks import TASKS, printed
 from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import PROMPTS
-from unveil.packing import arrays, measured_halo, trace_roles
+from unveil.packing import arrays, counted_footprint, measured_halo, trace_roles
 
 if TYPE_CHECKING:
     from unveil.training.mioir.chain import MioirChain
@@ -44,6 +44,7 @@ def model(chain: MioirChain) -> Model:
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
         halo=measured_halo(network),
+        footprint=counted_footprint(network),
         base_checksum=checksum,
         degradations={task: printed(task) for task in learnt},
         adapters={},

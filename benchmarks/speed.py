@@ -1,0 +1,299 @@
+"""How fast networks restore here, as ratios measured in one run: our engines against plain eager PyTorch.
+
+    python benchmarks/speed.py [--networks NAME...] [--sides 256 512] [--threads 1 2] [--rounds 3] [--json FILE]
+
+Every form of a network runs in a process of its own, which is asked in turn, so that what else the machine does falls on
+all of them alike, and no form profits from the memory of another. Times are the least of the rounds, of the network on
+one picture. The forms:
+
+    eager      PyTorch as shipped, operations in the papers' order (published_order.py): 1.00
+    torch      our engine torch; bf16 with --precision bf16
+    onnx raw   ONNX Runtime with its own settings on a graph in the papers' order; `openvino raw` likewise
+    onnx       our engine onnx on our graph; `openvino` and `openvino bf16` likewise
+
+Weights are random and far from zero, but for the shipped model. The error is the largest difference from `eager`.
+Ceilings are measured first: a 3x3 convolution of 64 channels in PyTorch, channels last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "abair-fast (shipped)": ("", {}),
+    "NAFNet-32": ("nafnet", {"width": 32, "encoder": (2, 2, 4, 8), "middle": 12, "decoder": (2, 2, 2, 2)}),
+    "Restormer-16": ("restormer", {"dim": 16}),
+    "Restormer-48": ("restormer", {"dim": 48}),
+    "PromptIR": ("promptir", {}),
+    "SwinIR small": ("swinir", {"dim": 60, "depths": (6, 6, 6, 6), "heads": (6, 6, 6, 6)}),
+    "ABAIR tiny": ("abair", {"preset": "tiny"}),
+    "ABAIR small": ("abair", {"preset": "small"}),
+    "SRResNet": ("srresnet", {}),
+}
+FORMS = ("eager", "torch", "torch bf16", "onnx raw", "onnx", "openvino raw", "openvino", "openvino bf16")
+EAGER = FORMS[0]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process runs: a form of the network in a file, on pictures of a side."""
+
+    form: str
+    folder: Path
+    side: int
+    threads: int
+
+
+def peak() -> float:
+    """The most memory that this process has had, in MiB."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def picture(side: int) -> Any:
+    return np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
+
+
+def opened(task: Task) -> Callable[[Any], Any]:
+    """The network of a task, ready to run."""
+    from unveil import models
+
+    raw = task.form.endswith("raw")
+    model = models.read(task.folder / ("raw.safetensors" if raw else "model.safetensors"))
+    if task.form == EAGER:
+        return _eager(model, task.threads)
+    name, _, rest = task.form.partition(" ")
+    weights = models.blend(model.weights["restore"], {}, {})
+    sides = {"batch": 1, "height": task.side, "width": task.side}
+    if rest == "raw":
+        return _raw(name, model, weights, sides, task.threads)
+    from unveil import engines
+
+    engine = engines.choose(name, threads=task.threads, precision="bf16" if rest == "bf16" else "fp32")
+    network = engine.open(model, "restore", weights, sides)
+    return lambda image: network(image=image)["restored"]
+
+
+def _eager(model: Any, threads: int) -> Callable[[Any], Any]:
+    import torch
+    from published_order import published_order
+
+    from unveil import export
+
+    torch.set_num_threads(threads)
+    network = export.network_of(model)
+
+    def run(image: Any) -> Any:
+        with published_order(), torch.no_grad():
+            return network.restore(torch.from_numpy(image)).numpy()
+
+    return run
+
+
+def _raw(name: str, model: Any, weights: Any, sides: dict[str, int], threads: int) -> Callable[[Any], Any]:
+    """The engine with no setting of ours but the number of threads; sides are fixed, as a user would export them."""
+    from unveil.engines import graph as graphs
+
+    label, graph, signature = graphs.describe(model, "restore")
+    arrays = graphs.fit_weights(label, signature, weights)
+    values = graphs.solve_dimensions(signature, sides)
+    if name == "onnx":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        for symbol, value in values.items():
+            options.add_free_dimension_override_by_name(symbol, value)
+        options.add_external_initializers(
+            list(arrays), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+        )
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return lambda image: (session.run(None, {"image": image})[0], arrays)[0]
+    from unveil.engines import openvino as ours
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        path.write_bytes(graph)
+        ours.write_weights(label, Path(folder) / graphs.LOCATION, signature, arrays)
+        core = ours.openvino.Core()
+        network = core.read_model(path)
+        network.reshape({key: [values.get(s, s) for s in shape] for key, shape in signature.inputs.items()})
+        compiled = core.compile_model(network, "CPU", {"INFERENCE_NUM_THREADS": threads})
+    request = compiled.create_infer_request()
+    return lambda image: np.array(request.infer({"image": image})["restored"])
+
+
+def serve(task: Task, pipe: Any) -> None:
+    """The life of a process: open, then run and answer with seconds for every message until told to stop."""
+    try:
+        before = peak()
+        started = time.perf_counter()
+        run = opened(task)
+        opening = time.perf_counter() - started
+        image = picture(task.side)
+        result = np.asarray(run(image))
+        pipe.send((opening, result))
+        while pipe.recv():
+            started = time.perf_counter()
+            run(image)
+            pipe.send((time.perf_counter() - started, peak() - before))
+    except Exception as error:
+        pipe.send((repr(error), None))
+
+
+def ceilings(threads: int) -> dict[str, float]:
+    """GFLOP/s of a 3x3 convolution."""
+    import torch
+
+    torch.set_num_threads(threads)
+    found: dict[str, float] = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(dtype).to(memory_format=torch.channels_last)
+        x = torch.rand(1, 64, 256, 256).to(dtype).to(memory_format=torch.channels_last)
+        best = float("inf")
+        with torch.inference_mode():
+            for _ in range(8):
+                started = time.perf_counter()
+                conv(x)
+                best = min(best, time.perf_counter() - started)
+        found[name] = 2 * 64 * 64 * 9 * 256 * 256 / best / 1e9
+    return found
+
+
+def write(name: str, folder: Path) -> None:
+    """The model files of a network, with our graph and with one in the papers' order."""
+    import torch
+    from published_order import published_order
+
+    from unveil import conversion, export, graphs, models, networks
+
+    kind, config = NETWORKS[name]
+    if kind:
+        torch.manual_seed(0)
+        network = networks.build(kind, **config).eval()
+        for parameter in network.parameters():
+            parameter.data += 0.02 * torch.randn_like(parameter)
+        torch.save({"params": networks.official_state(network)}, folder / "weights.pth")
+        model = conversion.convert(conversion.recognise(folder / "weights.pth"), folder / "weights.pth")
+    else:
+        model = export.retraced(models.read(models.find(models.DEFAULT)))
+    models.write(model, folder / "model.safetensors")
+    network = export.network_of(model)
+    with published_order():
+        graph = graphs.restoring(network).data
+    models.write(replace(model, path=None, graphs={**model.graphs, "restore": graph}), folder / "raw.safetensors")
+
+
+def work(name: str, folder: Path, side: int) -> float:
+    """GFLOP of one picture, by PyTorch's counter."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from unveil import export, models
+
+    network = export.network_of(models.read(folder / "model.safetensors")).to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.restore(torch.empty(1, 3, side, side, device="meta"))
+    return counter.get_total_flops() / 1e9
+
+
+def measure(folder: Path, side: int, threads: int, forms: Sequence[str], rounds: int, patience: float) -> list[Any]:
+    """One row a form: (form, seconds, seconds to open, MiB, largest error) or (form, complaint)."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Any] = {}
+    processes: list[Any] = []
+    rows: dict[str, list[Any]] = {}
+    reference = None
+    for form in forms:
+        mine, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(Task(form, folder, side, threads), theirs), daemon=True)
+        process.start()
+        processes.append(process)
+        opening, result = mine.recv()
+        if result is None:
+            print(f"{form}: {opening}", file=sys.stderr)
+            continue
+        reference = result if form == EAGER else reference
+        error = 0.0 if reference is None else float(np.abs(result - reference).max())
+        rows[form] = [form, float("inf"), opening, 0.0, error]
+        pipes[form] = mine
+    for _ in range(rounds):
+        started = time.perf_counter()
+        for form, pipe in pipes.items():
+            pipe.send(True)
+            seconds, memory = pipe.recv()
+            rows[form][1] = min(rows[form][1], seconds)
+            rows[form][3] = memory
+        if time.perf_counter() - started > patience:
+            break
+    for pipe in pipes.values():
+        pipe.send(False)
+    for process in processes:
+        process.join(10)
+    return list(rows.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--sides", nargs="+", type=int, default=[256, 512])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), metavar="FORM")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--patience", type=float, default=20, help="seconds after which one round must do")
+    parser.add_argument("--json", type=Path, help="write all figures here too")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    limits = {threads: ceilings(threads) for threads in options.threads}
+    print(f"{platform.machine()}, {os.cpu_count()} cores; ceilings in GFLOP/s by threads: {limits}\n")
+    print(
+        "| network | side | threads | form | seconds | against eager | GFLOP/s | of ceiling | error | MiB | opened in |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    records: list[dict[str, Any]] = []
+    for name in options.networks:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            write(name, folder)
+            for side in options.sides:
+                flop = work(name, folder, side)
+                gc.collect()
+                for threads in options.threads:
+                    rows = measure(folder, side, threads, options.forms, options.rounds, options.patience)
+                    eager = next((row[1] for row in rows if row[0] == EAGER), float("nan"))
+                    for form, seconds, opening, memory, error in rows:
+                        ceiling = limits[threads]["bf16" if "bf16" in form else "fp32"]
+                        print(
+                            f"| {name} | {side} | {threads} | {form} | {seconds:.3f} | {eager / seconds:.2f} "
+                            f"| {flop / seconds:.0f} | {flop / seconds / ceiling:.0%} | {error:.0e} | {memory:.0f} "
+                            f"| {opening:.2f} |",
+                            flush=True,
+                        )
+                        records.append(
+                            {
+                                "network": name, "side": side, "threads": threads, "form": form, "seconds": seconds,
+                                "ratio": eager / seconds, "gflops": flop / seconds, "error": error, "mib": memory,
+                                "opening": opening,
+                            }
+                        )  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps({"ceilings": limits, "rows": records}, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Layers in the form that they take in graphs give what they give when they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unveil import graphs
+from unveil.networks.layers import NAFBlock, RestormerBlock, XBlock
+
+BLOCKS: dict[str, Any] = {
+    "naf": lambda: NAFBlock(6, attention=False),
+    "naf with attention": lambda: NAFBlock(6),
+    "restormer": lambda: RestormerBlock(8, 2),
+    "restormer without bias": lambda: RestormerBlock(8, 2, bias=False),
+    "x": lambda: XBlock(8, 2, factor=2.0, dim_head=4),
+}
+
+
+class Around(nn.Module):
+    """A block between a convolution and the result, as in a network."""
+
+    size_multiple = 8
+    code = 0
+
+    def __init__(self, block: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, channels, 1)
+        self.block = block
+        self.last = nn.Conv2d(channels, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(self.block(self.first(image)))
+
+    restore = forward
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_block_in_a_graph_gives_what_it_gives_when_called(name: str) -> None:
+    torch.manual_seed(0)
+    block = BLOCKS[name]()
+    network = Around(block, 6 if "naf" in name else 8).eval()
+    for parameter in network.parameters():
+        # Norms start as ones and zeros, and residual scales as zeros, with which most mistakes would not show.
+        parameter.data += 0.3 * torch.randn_like(parameter)
+
+    graph = graphs.restoring(network)
+    options = onnxruntime.SessionOptions()
+    state = {key: value.numpy() for key, value in network.state_dict().items()}
+    needed = {key: np.ascontiguousarray(state[key], np.float32) for key in graph.weights}
+    assert set(needed) == {key for key, _ in network.named_parameters()}
+    options.add_external_initializers(
+        list(needed), [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in needed.values()]
+    )
+    session = onnxruntime.InferenceSession(graph.data, options, providers=["CPUExecutionProvider"])
+    for height, width in ((16, 24), (40, 8)):
+        image = torch.rand(2, 3, height, width)
+        with torch.inference_mode():
+            wanted = network(image).numpy()
+        np.testing.assert_allclose(session.run(None, {"image": image.numpy()})[0], wanted, atol=2e-5)

@@ -62,4 +62,5 @@ def test_block_in_a_graph_gives_what_it_gives_when_called(name: str) -> None:
         image = torch.rand(2, 3, height, width)
         with torch.inference_mode():
             wanted = network(image).numpy()
-        np.testing.assert_allclose(session.run(None, {"image": image.numpy()})[0], wanted, atol=2e-5)
+        given = np.asarray(session.run(None, {"image": image.numpy()})[0])
+        np.testing.assert_allclose(given, wanted, atol=2e-5)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unveil.commands import arguments
-from unveil.commands.arguments import EngineName
+from unveil.commands.arguments import EngineName, PrecisionName
 from unveil.commands.batch import INTERRUPTED, explain, stopping
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
@@ -83,6 +83,7 @@ def command(
     ] = 8,
     seed: Annotated[int, typer.Option("--seed", help="Of all degradations that are made here.")] = 0,
     engine: arguments.Engine = EngineName.auto,
+    precision: arguments.Precision = PrecisionName.fp32,
     threads: arguments.Threads = None,
     sheets: Annotated[bool, typer.Option(help="Draw best, median and worst picture of each set.")] = True,
     plots: Annotated[
@@ -128,7 +129,9 @@ def command(
         )
     subjects: list[Subject] = [Unrestored()]
     for name in names or [None]:
-        subjects += open_model(name, rules=rules, engine=engine.value, threads=threads, multiple=multiple)
+        subjects += open_model(
+            name, rules=rules, engine=engine.value, precision=precision.value, threads=threads, multiple=multiple
+        )
     if card is not None and len(names or [None]) > 1:
         raise InvalidRequest("--card writes the figures of one model; give one --model")
     if baselines:
@@ -143,7 +146,7 @@ def command(
     if code == INTERRUPTED:
         terminal.note("interrupted; what was measured is kept, and the same command goes on")
         raise typer.Exit(code)
-    said = _command_line(suite, root, clean, names, limit, only, rules, baselines, multiple, seed, engine)
+    said = _command_line(suite, root, clean, names, limit, only, rules, baselines, multiple, seed, engine, precision)
     report = Report(suite, said, measuring, rows(measuring), skipped)
     report.write(folder)
     if plots:
@@ -280,6 +283,7 @@ def _command_line(
     multiple: int,
     seed: int,
     engine: EngineName,
+    precision: PrecisionName,
 ) -> str:
     """The command that makes these figures again, without what changes no figure."""
     words = ["unveil", "evaluate", "--suite", suite.name]
@@ -296,4 +300,5 @@ def _command_line(
     words += ["--multiple", str(multiple)] if multiple != 8 else []
     words += ["--seed", str(seed)] if seed else []
     words += ["--engine", engine.value] if engine != EngineName.auto else []
+    words += ["--precision", precision.value] if precision != PrecisionName.fp32 else []
     return shlex.join(words)

@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from unveil import models
+from unveil.engines import Precision
 from unveil.errors import EngineError, InvalidRequest
 from unveil.evaluation.damage import Pixels
 from unveil.evaluation.sets import EvaluationSet
@@ -159,7 +160,13 @@ def checksum_of(path: Path) -> str:
 
 
 def open_model(
-    name: str | None, *, rules: tuple[str, ...], engine: str, threads: int | None, multiple: int
+    name: str | None,
+    *,
+    rules: tuple[str, ...],
+    engine: str,
+    threads: int | None,
+    multiple: int,
+    precision: Precision = "fp32",
 ) -> list[Subject]:
     """The subjects that a model named on a command line makes: one for each rule, or one for an `.onnx` file.
 
@@ -173,7 +180,7 @@ def open_model(
             raise InvalidRequest(f"--model {name}: there is no such file")
         return [OnnxSubject(Path(name), multiple=multiple, threads=threads)]
     path = models.find(name or models.DEFAULT)
-    restorer = Restorer(models.read(path), engine=engine, threads=threads)
+    restorer = Restorer(models.read(path), engine=engine, threads=threads, precision=precision)
     informed = [rule for rule, found in read.items() if not found.is_blind and found.name != "none"]
     if restorer.card.estimator is None and informed:
         raise InvalidRequest(
@@ -182,5 +189,6 @@ def open_model(
     for found in read.values():
         if found.degradation:
             blending.oracle(found.degradation, restorer.card.degradations)
-    checksum = f"{checksum_of(path)} engine {engine}"
+    # Named only where it is not the usual one, so that figures of earlier versions are still known.
+    checksum = f"{checksum_of(path)} engine {engine}" + (f" precision {precision}" if precision != "fp32" else "")
     return [ModelSubject(restorer, checksum, rule) for rule in rules]

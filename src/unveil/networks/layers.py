@@ -11,6 +11,7 @@ PyTorch would do so for every picture, and training adds to the layers themselve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -78,8 +79,9 @@ def _parts_in_graph(
     found = [F.conv2d(x, *own) for own in _cut(weight, bias, count)]
     for conv in convolutions[1:]:
         groups = conv.groups // count
-        pairs = zip(found, _cut(conv.weight, conv.bias, count), strict=True)
-        found = [F.conv2d(part, *own, padding=conv.padding, groups=groups) for part, own in pairs]
+        cut = zip(found, _cut(conv.weight, conv.bias, count), strict=True)
+        padding = cast("tuple[int, int]", conv.padding)
+        found = [F.conv2d(part, *own, padding=padding, groups=groups) for part, own in cut]
     return tuple(found)
 
 

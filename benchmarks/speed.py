@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py [--networks NAME...] [--sides 256 512] [--threads 1 2] [--rounds 3] [--json FILE]
 
-Every form of a network runs in a process of its own, which is asked in turn, so that what else the machine does falls on
-all of them alike, and no form profits from the memory of another. Times are the least of the rounds, of the network on
+Every form of a network runs in a process of its own, which is asked in turn, so that what else the machine does falls
+on all of them alike, and no form profits from the memory of another. Times are the least of the rounds, of a network on
 one picture. The forms:
 
     eager      PyTorch as shipped, operations in the papers' order (published_order.py): 1.00

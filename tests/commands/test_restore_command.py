@@ -359,3 +359,26 @@ def test_where_it_was_taken_can_be_left_out(unveil):
     assert unveil("restore", "in/clean.jpg", "-o", "bare.jpg", "--strip", "all").code == 0
     with Image.open("bare.jpg") as image:
         assert not image.getexif()
+
+
+def test_a_precision_that_the_engine_lacks_is_refused(unveil):
+    save("a.png")
+    result = unveil("restore", "a.png", "--engine", "onnx", "--precision", "bf16")
+    assert result.code == 2
+    assert "bf16 needs the engine openvino or torch" in result.err
+    assert names(".") == ["a.png"]
+
+
+def test_results_of_another_precision_are_made_anew(unveil):
+    openvino = pytest.importorskip("unveil.engines.openvino")
+    if "BF16" not in openvino.capabilities():
+        pytest.skip("this processor cannot compute in bf16")
+    save("in/a.png")
+    assert unveil("restore", "in", "-o", "out").code == 0
+    assert "unchanged" not in unveil("restore", "in", "-o", "out").out
+    exact = read("out/a.png")
+    result = unveil("restore", "in", "-o", "out", "--precision", "bf16")
+    assert result.code == 0
+    rough = read("out/a.png")
+    difference = np.abs(exact.astype(int) - rough).max()
+    assert 0 < difference <= 3

@@ -21,7 +21,7 @@ from unveil.errors import InvalidRequest
 
 NAME = "unveil.toml"
 COMMANDS = ("restore", "diagnose", "report", "serve")
-SHARED = ("model", "engine", "threads", "pixel-limit")
+SHARED = ("model", "engine", "precision", "threads", "pixel-limit")
 ALLOWED = (*SHARED, "strength", "quality", "format", "quiet", "metric", "size-limit", "title")
 
 

@@ -1,6 +1,6 @@
 """Time, memory and seams of large pictures.
 
-    python benchmarks/large_picture.py [--model NAME] [--megapixels 12] [--threads 2] [--photograph FILE]
+    python benchmarks/large_picture.py [--model NAME] [--megapixels 12] [--threads 2] [--engine E] [--precision P]
 
 Enlarges a photograph to a noisy JPEG of the asked size, restores it with `unveil restore` in a process of its own, and
 prints seconds and peak memory of that process; then restores a 1-megapixel piece once in tiles and once whole and
@@ -37,10 +37,11 @@ def make(photograph: Path, megapixels: float, target: Path) -> None:
     Image.fromarray(large.clip(0, 255).round().astype(np.uint8)).save(target, quality=95)
 
 
-def run(model: str, source: Path, target: Path, threads: int, weights: str) -> tuple[float, float, float]:
+def run(source: Path, target: Path, options: argparse.Namespace) -> tuple[float, float, float]:
     """Seconds of wall clock, seconds of CPU, and peak memory in MiB of one `unveil restore`."""
-    command = [sys.executable, "-m", "unveil", "restore", str(source), "-o", str(target), "--model", model, "-q"]
-    command += ["--threads", str(threads), "--overwrite", "--weights", weights]
+    command = [sys.executable, "-m", "unveil", "restore", str(source), "-o", str(target), "--overwrite", "-q"]
+    for name in ("model", "threads", "weights", "engine", "precision"):
+        command += [f"--{name}", str(getattr(options, name))]
     started = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
@@ -56,6 +57,8 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--photograph", type=Path, default=EXAMPLE)
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--weights", default="noise=1", help="adapters to blend, so that the network surely runs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,11 +69,12 @@ def main() -> None:
         )
         maker.start()
         maker.join()
-        wall, cpu, peak = run(arguments.model, source, Path(folder) / "out.jpg", arguments.threads, arguments.weights)
+        wall, cpu, peak = run(source, Path(folder) / "out.jpg", arguments)
         with Image.open(source) as large:
             width, height = large.size
             piece: NDArray[np.float32] = np.asarray(large.crop((0, 0, 1024, 1024)), np.float32) / 255
-    print(f"{width} x {height} JPEG, {arguments.threads} threads: {wall:.1f} s, {cpu:.1f} CPU s, peak {peak:.0f} MiB")
+    how = f"{arguments.engine}, {arguments.precision}, {arguments.threads} threads"
+    print(f"{width} x {height} JPEG, {how}: {wall:.1f} s, {cpu:.1f} CPU s, peak {peak:.0f} MiB")
 
     model = models.read(models.find(arguments.model))
     weights = {name: float(value) for name, value in (pair.split("=") for pair in arguments.weights.split(","))}

@@ -39,7 +39,12 @@ def test_every_kind_of_adapter_fits_and_a_fresh_one_changes_nothing(name: str) -
         plain = network(image)
         for variant in variants.VARIANTS:
             fresh = variants.fresh(network, variant=variant, rank=2).eval()
-            assert torch.equal(fresh.run(network, image), plain), variant
+            changed = fresh.run(network, image)
+            if fresh.is_mergeable:
+                assert torch.equal(changed, plain), variant
+            else:
+                # It listens to the layers, which are then called as they are and round otherwise.
+                assert torch.allclose(changed, plain, atol=1e-5), variant
             assert not torch.equal(learned(network, variant).run(network, image), plain), variant
         assert torch.equal(network(image), plain)
 

@@ -5,7 +5,7 @@ Parameter names are those of the official implementations, so that official weig
 
 Some layers have a second form for graphs, which engines run faster (measured: docs/performance.md): there, a layer may
 take its neighbours' weights apart and join them, since an engine computes what depends on weights alone only once.
-PyTorch would do so for every picture, and training adds to the layers themselves, so elsewhere each is called as it is.
+PyTorch would do so for every picture, and training may listen to the layers, so elsewhere each is called as it is.
 """
 
 from __future__ import annotations
@@ -93,11 +93,16 @@ def _cut(weight: Tensor, bias: Tensor | None, count: int) -> list[tuple[Tensor, 
 
 
 def scaled(x: Tensor, convolution: nn.Conv2d, scale: Tensor) -> Tensor:
-    """A 1x1 convolution with a bias and then a scale for every channel, `1 C 1 1`; in a graph its weights have it."""
-    if not in_graph():
+    """A convolution with a bias and then a scale for every channel, `1 C 1 1`.
+
+    The weights are scaled instead of the map: as exact, and a tenth of a training step. Where something listens to the
+    convolution (an adapter that depends on the picture), it is called as it is.
+    """
+    if convolution._forward_hooks and not in_graph():
         return convolution(x) * scale
     assert convolution.bias is not None
-    return F.conv2d(x, convolution.weight * scale.reshape(-1, 1, 1, 1), convolution.bias * scale.flatten())
+    weight, bias = convolution.weight * scale.reshape(-1, 1, 1, 1), convolution.bias * scale.flatten()
+    return F.conv2d(x, weight, bias, convolution.stride, cast("tuple[int, int]", convolution.padding))
 
 
 class ChannelNorm(nn.Module):

@@ -18,6 +18,7 @@ Ceilings are measured first: a 3x3 convolution of 64 channels in PyTorch, channe
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import multiprocessing
@@ -270,6 +271,7 @@ def main() -> None:
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), metavar="FORM")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--patience", type=float, default=20, help="seconds after which one round must do")
+    parser.add_argument("--models", type=Path, help="folder to keep the model files in: writing them takes minutes")
     parser.add_argument("--json", type=Path, help="write all figures here too")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -281,9 +283,12 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     records: list[dict[str, Any]] = []
     for name in options.networks:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            write(name, folder)
+        with contextlib.ExitStack() as stack:
+            place = options.models or stack.enter_context(tempfile.TemporaryDirectory())
+            folder = Path(place) / name.replace(" ", "-")
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "raw.safetensors").is_file():
+                write(name, folder)
             for side in options.sides:
                 flop = work(name, folder, side)
                 gc.collect()

@@ -59,14 +59,18 @@ def test_unknown_precision_names_those_known():
 
 
 def test_processor_without_bf16_is_told(monkeypatch):
-    openvino = pytest.importorskip("unveil.engines.openvino")
+    pytest.importorskip("openvino")
+    from unveil.engines import openvino
+
     monkeypatch.setattr(openvino, "capabilities", lambda: ["FP32", "INT8"])
     with pytest.raises(InvalidRequest, match=r"bf16 needs a processor.*FP32, INT8"):
         engines.choose("openvino", precision="bf16")
 
 
 def test_bf16_is_near_fp32_and_not_the_same(toy):
-    openvino = pytest.importorskip("unveil.engines.openvino")
+    pytest.importorskip("openvino")
+    from unveil.engines import openvino
+
     if "BF16" not in openvino.capabilities():
         pytest.skip("this processor cannot compute in bf16")
     image = np.random.default_rng(1).random((1, 3, 16, 24), dtype=np.float32)

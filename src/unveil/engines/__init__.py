@@ -21,8 +21,10 @@ ENGINES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 NO_MEMORY = ("bad_alloc", "failed to allocate", "allocate memory", "out of memory", "could not allocate")
 """What engines say when memory has run out, in small letters."""
 
-FASTER_IN_OPENVINO = frozenset({"nafnet", "restormer", "promptir", "xrestormer", "abair"})
-"""Networks that OpenVINO restores a megapixel with sooner than ONNX Runtime, opening included: docs/performance.md."""
+FASTER_IN_OPENVINO = frozenset({"nafnet", "restormer", "promptir", "xrestormer", "abair", "swinir"})
+"""Networks that OpenVINO restores a megapixel with sooner than ONNX Runtime, opening included: docs/performance.md.
+
+Of PromptIR and X-Restormer their blocks were measured, in Restormer and ABAIR's baseline."""
 
 
 class Network(Protocol):

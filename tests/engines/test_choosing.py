@@ -133,6 +133,14 @@ def test_tiles_shrink_until_memory_suffices(toy):
     assert restorer.run(pixels[:100, :100], weights={"noise": 1.0}).shrunk_to == 0
 
 
+def test_tiles_shrink_for_a_picture_far_smaller_than_a_tile(toy):
+    pixels = np.random.default_rng(2).random((180, 160, 3)).astype(np.float32)
+    restorer = Restorer(toy, threads=1, tile_side=1024)
+    restorer._engine = Small(150 * 150)
+    done = restorer.run(pixels, weights={"noise": 1.0})
+    assert (done.shrunk_to, done.tiles > 1) == (128, True)
+
+
 def test_no_smaller_tile_is_left(toy):
     restorer = Restorer(toy, threads=1)
     restorer._engine = Small(16)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unveil.cluster.manifest import Event, Journal, open_attempt
 from unveil.cluster.planning import Batch, Task
-from unveil.commands.restoring import Wishes
+from unveil.commands.restoring import Wishes, details_of
 from unveil.errors import OutputExists, PictureError, PictureTooLarge, StoreError, UnveilError
 from unveil.stores import Store
 
@@ -131,12 +131,7 @@ class Worker:
             "input": source,
             "settings": self.order.settings,
             "result": hashlib.sha256(result).hexdigest(),
-            "details": {
-                "diagnosis": dict(restored.diagnosis.ranked) if restored.diagnosis else None,
-                "weights": restored.weights,
-                "untouched": restored.untouched,
-                "seconds": round(restored.seconds, 3),
-            },
+            "details": details_of(restored),
         }
         journal.made(task.name, **event)
         self._insist(lambda: self.order.target.write(output, result))

@@ -17,7 +17,7 @@ from unveil.errors import OutputExists, UnreadablePicture
 if TYPE_CHECKING:
     from unveil.engines import Precision
     from unveil.images.metadata import What
-    from unveil.restoration import Restorer
+    from unveil.restoration import Restoration, Restorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,7 @@ class Restoring:
             blend=wishes.blend,
             progress=tick,
         )
-        details: Record = {
-            "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,
-            "weights": done.weights,
-            "untouched": done.untouched,
-            "seconds": round(done.seconds, 3),
-        }
-        if done.shrunk_to:
-            details["shrunk_to"] = done.shrunk_to
+        details = details_of(done)
 
         def announce(data: bytes) -> None:
             # One that has vanished was read as a whole before, or it would have been refused.
@@ -173,6 +166,18 @@ class Restoring:
             result = metadata.strip(done.image, wishes.strip)
             images.write(result, target, quality=wishes.quality, overwrite=overwrite, announce=announce)
         return {"output": str(target), **details}
+
+
+def details_of(done: Restoration) -> Record:
+    """What records and histories keep of how a picture was restored; `shrunk_to` only where memory ran out."""
+    shrunk = {"shrunk_to": done.shrunk_to} if done.shrunk_to else {}
+    return {
+        "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,
+        "weights": done.weights,
+        "untouched": done.untouched,
+        "seconds": round(done.seconds, 3),
+        **shrunk,
+    }
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:

@@ -103,14 +103,16 @@ def choose(
 
 
 def _fastest(precision: Precision, network: str) -> str:
+    if precision == "fp32" and network not in FASTER_IN_OPENVINO:
+        return "onnx"
     installed = available()
-    if "openvino" in installed and (precision != "fp32" or network in FASTER_IN_OPENVINO):
+    if "openvino" in installed:
         return "openvino"
-    if precision != "fp32":
-        if "torch" not in installed:
-            raise MissingExtra(f"the precision {precision}", "fast")
-        return "torch"
-    return "onnx"
+    if precision == "fp32":
+        return "onnx"
+    if "torch" not in installed:
+        raise MissingExtra(f"the precision {precision}", "fast")
+    return "torch"
 
 
 def stopped(label: str, engine: str, error: Exception) -> EngineError:

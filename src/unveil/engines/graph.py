@@ -45,7 +45,7 @@ class Signature:
 
 
 # A new blend opens the same graph again, and reading it takes a third as long as the engine's own work.
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def read_signature(graph: bytes) -> Signature:
     """Read the signature of a serialised ONNX model, which is vetted first: see `unveil.engines.vetting`.
 

@@ -335,9 +335,12 @@ class Restorer:
                 self._run_tiles(pixels, restored, layout, weights, codes, strength, progress)
                 return layout.count, 0 if side == self._tile_side else side, canvas.finish()
             except OutOfMemory:
-                self._forget()
-                side //= 2
-                smaller = self._plan(pixels, side)
+                self._keep_restoring(0)
+                smaller = layout
+                # Of a picture that is smaller than the side, halving it once need not change the tile.
+                while smaller.area >= layout.area and side > 1:
+                    side //= 2
+                    smaller = self._plan(pixels, side)
                 if smaller.area >= layout.area:
                     raise
                 layout = smaller
@@ -363,10 +366,11 @@ class Restorer:
             progress=progress,
         )
 
-    def _forget(self) -> None:
-        """Close the restoring networks that are ready, for their memory."""
+    def _keep_restoring(self, count: int) -> None:
+        """Close all restoring networks but so many, the ones used last, for their memory."""
         with self._lock:
-            for entry in [entry for entry in self._networks if entry[0] == "restore"]:
+            restoring = [entry for entry in self._networks if entry[0] == "restore"]
+            for entry in restoring[: max(len(restoring) - count, 0)]:
                 del self._networks[entry]
 
     def _plan(self, pixels: NDArray[Any], side: int | None = None) -> Plan:
@@ -422,7 +426,5 @@ class Restorer:
                 arrays = {**self._base, **arrays}
             network = self._networks[key] = self._engine.open(self.model, role, arrays, dimensions)
             # The estimator and the encoder are needed for every picture and stay.
-            restoring = [entry for entry in self._networks if entry[0] == "restore"]
-            if len(restoring) > self._sessions:
-                del self._networks[restoring[0]]
+            self._keep_restoring(self._sessions)
             return network

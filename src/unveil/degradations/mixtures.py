@@ -11,7 +11,7 @@ from unveil.degradations import DEGRADATIONS
 from unveil.errors import InvalidRequest
 
 # What happens in the scene, then in the lens, then in the sensor, then in the file.
-ORDER = ("rain", "snow", "haze", "dark", "blur", "noise", "bits", "jpeg")
+ORDER = ("rain", "snow", "haze", "dark", "blur", "lowres", "noise", "bits", "jpeg")
 
 
 def compose(

@@ -14,6 +14,7 @@ from unveil.degradations.haze import veiled
 
 KERNEL = 61
 LAYERS = 3
+JITTER = 0.07
 SHORTEST, LONGEST = 8.0, 60.0
 THINNEST, WIDEST = 1.0, 3.0
 # Mean of the mask before it is clipped to 1, for each unit of severity: in a drizzle and in the densest rain.
@@ -27,7 +28,7 @@ class Rain(Degradation):
     """`I = J (1 - a S) + a S c`, or with drops that add light, `I = J + a S c`; S is a mask of streaks in 0..1.
 
     The mask: sparse random points, each drawn out by the line kernel of its layer (own length, width and angle; the
-    layers of a picture share a direction but for a little jitter, and sometimes one crosses). A downpour adds a veil of
+    layers of a picture share a direction but for `fan`, and sometimes one crosses). A downpour adds a veil of
     haze with t of at least 0.75. ABAIR gives no formula; ours.
 
     Args:
@@ -35,6 +36,9 @@ class Rain(Degradation):
         downpour: share of samples with a veil.
         length, width: ranges of the streaks in pixels; a length of more than 60 is cut to the kernel.
         opacity: range of the streaks' opacity.
+        layers: the most layers of streaks.
+        fan: how far, in radians, the direction of a layer may lie from that of the picture.
+        densest: mean of the mask for each unit of severity in the densest rain, 0.4 unless told.
     """
 
     name = "rain"
@@ -50,24 +54,30 @@ class Rain(Degradation):
         length: tuple[float, float] = (SHORTEST, LONGEST),
         width: tuple[float, float] = (THINNEST, WIDEST),
         opacity: tuple[float, float] = (0.6, 1.0),
+        layers: int = LAYERS,
+        fan: float = JITTER,
+        densest: float = MOST,
     ) -> None:
         self.additive = additive
         self.downpour = downpour
         self.length = length
         self.width = width
         self.opacity = opacity
+        self.layers = layers
+        self.fan = fan
+        self.densest = densest
 
     def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         batch = shape[0]
-        each = (batch, LAYERS)
-        jitter = uniform(each, generator, -0.07, 0.07)
+        each = (batch, self.layers)
+        jitter = uniform(each, generator, -self.fan, self.fan)
         crossing = (uniform((batch,), generator) < 0.15).float() * uniform((batch,), generator, -0.6, 0.6)
         jitter[:, -1] += crossing
-        layers = uniform((batch, 1), generator, 1, LAYERS + 1).floor()
+        layers = uniform((batch, 1), generator, 1, self.layers + 1).floor()
         length = uniform((batch, 1), generator).sqrt_() * uniform(each, generator, 0.6, 1.0)
         return {
             "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
-            "share": (torch.arange(LAYERS, device=generator.device) >= LAYERS - layers) / layers,
+            "share": (torch.arange(self.layers, device=generator.device) >= self.layers - layers) / layers,
             "angle": uniform((batch, 1), generator, -math.pi / 4, math.pi / 4) + jitter,
             "length": self.length[0] + (self.length[1] - self.length[0]) * length,
             "width": self.width[0] + (self.width[1] - self.width[0]) * uniform(each, generator).square_(),
@@ -81,7 +91,7 @@ class Rain(Degradation):
     def streaks(self, severity: Tensor, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
         """The mask S: (B, 1, H, W), 0..1."""
         kernels = _lines(drawn["length"], drawn["width"], drawn["angle"])
-        light = (severity * (FEWEST + (MOST - FEWEST) * severity))[:, None] * drawn["share"]
+        light = (severity * (FEWEST + (self.densest - FEWEST) * severity))[:, None] * drawn["share"]
         density = (light / (MEAN_DROP * kernels.sum((-2, -1))))[:, :, None, None]
         # A drop that just passes the threshold is faint, and grows brighter as the rain gets denser.
         rank = (drawn["field"] - (1 - density)).div_(density.clamp_min(1e-12))

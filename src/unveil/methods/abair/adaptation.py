@@ -10,8 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.degradations import DEGRADATIONS, quantise
+from unveil.degradations.mixtures import ORDER
+from unveil.degradations.varieties import degrade_plainly, degrade_variously
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.phase import Phase, to_unit
+
+
+COMPANIONS: dict[str, tuple[float, float]] = {"noise": (0.05, 0.45), "jpeg": (0.1, 0.75)}
+"""What most often comes along with something else, a sensor's noise and a file's blocks, and how severely it may."""
 
 
 class Adaptation(Phase):
@@ -24,6 +30,9 @@ class Adaptation(Phase):
         clean_share: share of samples that are left clean, so that the adapter does no harm where there is nothing to
             undo (ours).
         severities: range to draw from; `None` takes the degradation's typical one.
+        various: draw the phenomenon in all its `VARIETIES` rather than in its plain form.
+        company: share of samples that carry a second, milder damage, one of `COMPANIONS`, so that the adapter serves
+            where its degradation does not come alone (ours).
         optimisation: arguments of `Phase`.
     """
 
@@ -35,6 +44,8 @@ class Adaptation(Phase):
         *,
         clean_share: float = 0.05,
         severities: tuple[float, float] | None = None,
+        various: bool = False,
+        company: float = 0.0,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -42,6 +53,8 @@ class Adaptation(Phase):
         self.degradation = degradation
         self.adapter = adapter
         self.clean_share = clean_share
+        self.degrade = degrade_variously if various else degrade_plainly
+        self.company = company
         self.severities = severities or (DEGRADATIONS[degradation].typical if degradation in DEGRADATIONS else (0, 1))
 
     def trainable(self) -> Iterable[nn.Parameter]:
@@ -69,4 +82,23 @@ class Adaptation(Phase):
         low, high = self.severities
         severity = low + (high - low) * torch.rand(len(clean), generator=generator)
         severity = severity * (torch.rand(len(clean), generator=generator) >= self.clean_share)
-        return quantise(DEGRADATIONS[self.degradation](clean, severity.to(clean.device), generator))
+        present = {self.degradation: severity}
+        if self.company:
+            present |= self._companions(len(clean), generator)
+        degraded = clean
+        for name in ORDER:
+            if name in present:
+                degraded = self.degrade(name, degraded, present[name], generator)
+        return quantise(degraded)
+
+    def _companions(self, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Severities (B,) of what comes along, 0 where nothing does."""
+        names = [name for name in COMPANIONS if name != self.degradation]
+        chosen = torch.randint(0, len(names), (batch,), generator=generator)
+        comes = torch.rand(batch, generator=generator) < self.company
+        found: dict[str, Tensor] = {}
+        for index, name in enumerate(names):
+            low, high = COMPANIONS[name]
+            severity = low + (high - low) * torch.rand(batch, generator=generator)
+            found[name] = severity * (comes & (chosen == index))
+        return found

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, quantise
+from unveil.degradations.varieties import degrade_plainly, degrade_variously
 from unveil.models.card import CLEAN
 
 
@@ -24,6 +25,7 @@ class DegradationCutMix:
         regions: probability of one, two, three ... degradations in a picture; the first one fills the picture, each
             further one a rectangle.
         area: smallest and largest share of the picture that a rectangle may take.
+        various: draw every phenomenon in all its `VARIETIES` rather than in its plain form.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class DegradationCutMix:
         *,
         regions: Sequence[float] = (0.3, 0.5, 0.2),
         area: tuple[float, float] = (1 / 16, 3 / 4),
+        various: bool = False,
     ) -> None:
         unknown = [name for name in degradations if name not in DEGRADATIONS and name != CLEAN]
         if unknown:
@@ -42,6 +45,7 @@ class DegradationCutMix:
         self.frequencies = torch.tensor(list(degradations.values()), dtype=torch.float32)
         self.regions = torch.tensor(list(regions), dtype=torch.float32)
         self.area = area
+        self.degrade = degrade_variously if various else degrade_plainly
 
     def __call__(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Degrade a batch.
@@ -65,7 +69,7 @@ class DegradationCutMix:
                 continue
             low, high = DEGRADATIONS[name].typical
             severity = low + (high - low) * torch.rand(len(samples), generator=generator)
-            degraded = DEGRADATIONS[name](clean[samples.to(clean.device)], severity.to(clean.device), generator)
+            degraded = self.degrade(name, clean[samples.to(clean.device)], severity, generator)
             for position, (sample, depth) in enumerate(zip(samples.tolist(), layer.tolist(), strict=True)):
                 layers[depth][sample] = degraded[position]
         result = layers[0]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, quantise
 from unveil.degradations.mixtures import ORDER
-from unveil.degradations.varieties import VARIETIES
+from unveil.degradations.varieties import degrade_variously
 from unveil.methods.abair import reliability
 from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
@@ -122,12 +122,9 @@ class Estimation(Phase):
             severity = self._severity(name, len(samples), generator)
             first, full = self.onsets[name]
             shares[samples, index] = ((severity - first) / max(full - first, 1e-6)).clamp(0, 1)
-            variety = torch.randint(0, len(VARIETIES[name]), (len(samples),), generator=generator)
-            for number, degradation in enumerate(VARIETIES[name]):
-                mine = samples[variety == number]
-                if len(mine):
-                    here = mine.to(clean.device)
-                    degraded[here] = degradation(degraded[here], severity[variety == number], generator)
+            if len(samples):
+                here = samples.to(clean.device)
+                degraded[here] = degrade_variously(name, degraded[here], severity, generator)
         # A full measure of two damages is a half of each; what is missing to a full measure counts as clean.
         targets = shares / shares.sum(1, keepdim=True).clamp_min(1)
         if CLEAN in self.classes:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from unveil import models, networks
+from unveil import networks
 from unveil.data import CropBatches, PairBatches, Pairs, Photographs
 from unveil.degradations import DEGRADATIONS
 from unveil.errors import RecipeError
@@ -23,6 +23,7 @@ from unveil.methods.abair.estimation import Estimation
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import PairPretraining, Pretraining
 from unveil.methods.phase import Phase
+from unveil.training.abair import beginnings
 from unveil.training.abair.recipe import AbairRecipe, AdapterStage
 from unveil.training.chain import Chain, record
 from unveil.training.checkpoints import keep
@@ -74,11 +75,13 @@ class AbairChain(Chain[AbairRecipe]):
         torch.manual_seed(self.recipe.seed)
         settings = {"head_weight": stage.head_weight, "seed": self.recipe.seed, **stage.optimisation()}
         network = self.network()
+        if stage.start:
+            beginnings.base(network, beginnings.find(stage.start))
         if stage.pairs:
             phase: Phase = PairPretraining(network, classes=len(stage.pairs), **settings)
             batches: Batches = self._pairs(stage.pairs, batch=stage.batch // stage.parts, patch=stage.patch)
         else:
-            cutmix = DegradationCutMix(dict(stage.degradations), regions=stage.regions)
+            cutmix = DegradationCutMix(dict(stage.degradations), regions=stage.regions, various=stage.various)
             phase = Pretraining(network, cutmix, **settings)
             batches = self._crops(stage.patch, batch=stage.batch // stage.parts, seed=phase.seed)
         self.fit(phase, stage, batches, where)
@@ -92,12 +95,17 @@ class AbairChain(Chain[AbairRecipe]):
         seed = self.recipe.seed + 1 + _place(degradation, self.recipe)
         torch.manual_seed(seed)
         network = self.base()
+        adapter = fresh_adapter(network, stage)
+        if stage.start:
+            beginnings.adapter(adapter, beginnings.find(stage.start), degradation)
         phase = Adaptation(
             network,
             degradation,
-            fresh_adapter(network, stage),
+            adapter,
             clean_share=stage.clean_share,
             severities=stage.severities,
+            various=stage.various,
+            company=stage.company,
             seed=seed,
             **stage.optimisation(),
         )
@@ -119,8 +127,7 @@ class AbairChain(Chain[AbairRecipe]):
         classes = self.recipe.classes
         estimator = Estimator(classes=len(classes), tones=stage.tones)
         if stage.start:
-            start = models.find(models.DEFAULT) if stage.start == "shipped" else Path(stage.start)
-            _begin_with(estimator, start, classes)
+            beginnings.estimator(estimator, beginnings.find(stage.start), classes)
         phase = Estimation(
             estimator,
             classes,
@@ -224,23 +231,3 @@ def _place(degradation: str, recipe: AbairRecipe) -> int:
     if degradation in known:
         return known.index(degradation)
     return len(known) + 1 + [name for name in recipe.adapters if name not in known].index(degradation)
-
-
-def _begin_with(estimator: Estimator, path: Path, classes: tuple[str, ...]) -> None:
-    """Give a new estimator the weights of a model file's, of the classes that it has.
-
-    Inputs that the former did not have start at zero.
-    """
-    model = models.read(path)
-    found = model.card.estimator.classes if model.card.estimator else ()
-    if missing := [name for name in classes if name not in found]:
-        raise RecipeError(
-            f"estimation.start: {path} tells {', '.join(found) or 'nothing'} apart, expected {', '.join(classes)}; "
-            f"{', '.join(missing)} is not among them"
-        )
-    rows = [found.index(name) for name in classes]
-    for name, parameter in estimator.named_parameters():
-        former = torch.from_numpy(model.weights["estimate"][name].astype(np.float32))
-        former = former[rows] if name.startswith("head.") else former
-        grown = [0, parameter.shape[-1] - former.shape[-1]] if name == "hidden.weight" else [0, 0]
-        parameter.data.copy_(nn.functional.pad(former, grown))

@@ -26,6 +26,10 @@ class PretrainingStage(Stage):
     map: bool = False
     """Put the head into the model file, as the graph that tells the damage of every region."""
     pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    various: bool = False
+    """Draw every phenomenon in all its varieties (`degradations/varieties.py`)."""
+    start: str = ""
+    """A model file with whose base training begins; `shipped` is the model that comes with unveil."""
 
     def __post_init__(self) -> None:
         super(PretrainingStage, self).__post_init__()
@@ -44,6 +48,10 @@ class AdapterStage(Stage):
     default) as `unveil prepare` arranges it, `{set: gopro/train}`. What a generator spoils comes from `photographs`,
     folders of its own, or else from the recipe's.
 
+    `various` draws the phenomenon in all its varieties, `company` gives that share of samples a second, milder damage.
+    `start` is a model file (or `shipped`) with whose adapter of this degradation training begins, cut to the rank where
+    that is lower; one that it does not have starts afresh. Its base may be another: then it is a good guess.
+
     `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
     """
 
@@ -56,10 +64,17 @@ class AdapterStage(Stage):
     severities: tuple[float, float] | None = None
     pairs: Mapping[str, str] = field(default_factory=dict[str, str])
     photographs: tuple[str, ...] = ()
+    various: bool = False
+    company: float = 0.0
+    start: str = ""
 
     def __post_init__(self) -> None:
         super(AdapterStage, self).__post_init__()
         _check_pairs("adapters.pairs", [self.pairs] if self.pairs else [])
+        if self.start and self.variant != "lora":
+            raise RecipeError(f"adapters: start reads adapters of the variant lora, not {self.variant}")
+        if not 0 <= self.company <= 1:
+            raise RecipeError(f"adapters: company is a share, 0 to 1, got {self.company}")
         if self.pairs and self.photographs:
             raise RecipeError("an adapter learns from pairs or from photographs that its generator spoils; give one")
 
@@ -76,8 +91,8 @@ class EstimationStage(Stage):
     clean_weight: float = 4.0
     training_crops: int = 2
     start: str = ""
-    """A model file whose estimator training begins with, if it has these classes; `shipped` is the model that comes
-    with unveil. Fresh weights otherwise."""
+    """A model file whose estimator training begins with; `shipped` is the model that comes with unveil. Classes that it
+    does not know start afresh. Fresh weights otherwise."""
     onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     crops: int = 4
     global_weight: float = 1.0
@@ -133,8 +148,10 @@ class AbairRecipe(Recipe):
 
     def shareable(self) -> dict[str, Any]:
         values = super(AbairRecipe, self).shareable()
-        values["estimation"]["start"] = Path(values["estimation"]["start"]).name
-        for stage in (values["adaptation"], *values["adapters"].values()):
+        adapters = (values["adaptation"], *values["adapters"].values())
+        for stage in (values["pretraining"], values["estimation"], *adapters):
+            stage["start"] = Path(stage["start"]).name
+        for stage in adapters:
             stage["pairs"] = _names(stage["pairs"])
             stage["photographs"] = [Path(folder).name for folder in stage["photographs"]]
         pairs = values["pretraining"]["pairs"]

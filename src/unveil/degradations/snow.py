@@ -27,12 +27,18 @@ class Snow(Degradation):
     ABAIR gives no formula; ours.
     The mask: sparse random points in five layers, each made a soft ellipse of the layer's size and drawn out along the
     common direction of fall. Large flakes are near the lens: fewer, softer, drawn out longer.
+
+    Args:
+        softness: width of the flakes' edges, in that of plain ones.
     """
 
     name = "snow"
     printed = "snow"
     severity_note = "mean of the flake mask = s (0.02 + 0.33 s) before overlap; veil up to 0.25 s"
     typical = (0.1, 1.0)
+
+    def __init__(self, *, softness: float = 1.0) -> None:
+        self.softness = softness
 
     def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         batch = shape[0]
@@ -56,7 +62,7 @@ class Snow(Degradation):
         """The mask S: (B, 1, H, W), 0..1."""
         shares = torch.tensor(SHARES, device=severity.device) * drawn["weight"]
         covered = (severity * (0.02 + 0.33 * severity))[:, None] * (shares / shares.sum(1, keepdim=True))
-        kernels = _ellipses(drawn)
+        kernels = _ellipses(drawn, self.softness)
         density = (covered / (MEAN_FLAKE * kernels.sum((-2, -1))))[:, :, None, None].clamp_max(0.2)
         rank = (drawn["field"] - (1 - density)).div_(density.clamp_min(1e-12))
         is_flake = rank > 0
@@ -70,7 +76,7 @@ class Snow(Degradation):
         return veiled(veiled(images, 1 - veil, colour * 0.9), 1 - alpha, colour)
 
 
-def _ellipses(drawn: Mapping[str, Tensor]) -> Tensor:
+def _ellipses(drawn: Mapping[str, Tensor], softness: float) -> Tensor:
     """Flakes (B, L, K, K) with a peak of 1: soft ellipses, drawn out along the fall."""
     names = ("radius", "ratio", "turn", "fall", "drift")
     radius, ratio, turn, fall, drift = (drawn[name][:, :, None, None] for name in names)
@@ -83,5 +89,5 @@ def _ellipses(drawn: Mapping[str, Tensor]) -> Tensor:
     sine, cosine = turn.sin(), turn.cos()
     along, across = right * cosine + down * sine, (down * cosine - right * sine) / ratio
     distance = (along * along + across * across).sqrt_()
-    soft = 0.5 + 0.6 * radius
+    soft = softness * (0.5 + 0.6 * radius)
     return ((radius - distance) / soft + 0.5).clamp_(0, 1)

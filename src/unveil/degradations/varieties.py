@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unveil.degradations import DEGRADATIONS, Dark, Degradation, Haze, Rain
+from unveil.degradations import DEGRADATIONS, Dark, Degradation, Haze, Rain, Snow
 
 VARIETIES: dict[str, tuple[Degradation, ...]] = {
     **{name: (degradation,) for name, degradation in DEGRADATIONS.items()},
@@ -28,6 +28,7 @@ VARIETIES: dict[str, tuple[Degradation, ...]] = {
     ),
     "haze": (Haze(), Haze(guided=0.7, flat=0.3)),
     "dark": (Dark(), Dark(noise=0.0)),
+    "snow": (Snow(), Snow(softness=2.5)),
 }
 """Every degradation's generators, the one of `DEGRADATIONS` first."""
 

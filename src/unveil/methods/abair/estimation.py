@@ -47,6 +47,8 @@ class Estimation(Phase):
         onsets: for each degradation, the severity up to which a picture counts as clean because its adapter would do
             harm, and the one from which it counts fully as degraded. Severities are drawn from half of the first one
             on, half of them evenly in their logarithm. Without an entry: fully from the lowest typical severity.
+        yielding: for each degradation, how much it counts beside another one, 1 without an entry. An adapter that was
+            trained in company undoes some noise and blocks itself, so theirs may yield to it.
         optimisation: arguments of `Phase`.
     """
 
@@ -61,6 +63,7 @@ class Estimation(Phase):
         global_weight: float = 1.0,
         clean_weight: float = 4.0,
         onsets: Mapping[str, Sequence[float]] | None = None,
+        yielding: Mapping[str, float] | None = None,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -75,6 +78,7 @@ class Estimation(Phase):
         given = onsets or {}
         spoilt = [name for name in self.classes if name != CLEAN]
         self.onsets = {name: given.get(name, (DEGRADATIONS[name].typical[0],) * 2) for name in spoilt}
+        self.standing = torch.tensor([(yielding or {}).get(name, 1.0) for name in self.classes])
         self.cutmix = DegradationCutMix(dict.fromkeys(spoilt, 1.0), regions=(0.0, 1.0))
 
     def training_step(self, batch: Tensor, _: int) -> Tensor:
@@ -125,8 +129,10 @@ class Estimation(Phase):
             if len(samples):
                 here = samples.to(clean.device)
                 degraded[here] = degrade_variously(name, degraded[here], severity, generator)
-        # A full measure of two damages is a half of each; what is missing to a full measure counts as clean.
-        targets = shares / shares.sum(1, keepdim=True).clamp_min(1)
+        # A full measure of two damages is shared by their standing; what is missing to a full measure counts as clean.
+        measure = shares.sum(1, keepdim=True).clamp_max(1)
+        standing = shares * self.standing
+        targets = measure * standing / standing.sum(1, keepdim=True).clamp_min(1e-6)
         if CLEAN in self.classes:
             targets[:, self.classes.index(CLEAN)] = 1 - targets.sum(1)
         fragile = [self.classes.index(name) for name in ("bits", "jpeg") if name in self.classes]

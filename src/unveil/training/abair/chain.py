@@ -137,6 +137,7 @@ class AbairChain(Chain[AbairRecipe]):
             global_weight=stage.global_weight,
             clean_weight=stage.clean_weight,
             onsets=stage.onsets,
+            yielding=stage.yielding,
             seed=seed,
             **stage.optimisation(),
         )

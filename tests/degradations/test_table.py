@@ -14,7 +14,7 @@ def seeded(seed=3):
 
 
 def test_table_is_in_the_agreed_order():
-    assert list(DEGRADATIONS) == ["noise", "blur", "rain", "haze", "dark", "jpeg", "bits", "snow"]
+    assert list(DEGRADATIONS) == ["noise", "blur", "rain", "haze", "dark", "jpeg", "bits", "snow", "lowres"]
 
 
 @TABLE
@@ -89,7 +89,9 @@ def test_damage_grows_with_severity(degradation, scene):
         ]
     )
     # A hundredth of a grey level is allowed for rounding to quality numbers and whole levels.
-    assert (damage.diff(dim=0) >= -0.01 / 255).all()
+    # Fewer pixels by an even factor may lie better than by a slightly smaller odd one.
+    dip = 0.05 * damage[-1] if degradation.name == "lowres" else 0.01 / 255
+    assert (damage.diff(dim=0) >= -dip).all()
     assert (damage[-1] > 1.5 * damage[2]).all()
 
 

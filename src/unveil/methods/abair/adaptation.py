@@ -15,7 +15,6 @@ from unveil.degradations.varieties import degrade_plainly, degrade_variously
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.phase import Phase, to_unit
 
-
 COMPANIONS: dict[str, tuple[float, float]] = {"noise": (0.05, 0.45), "jpeg": (0.1, 0.75)}
 """What most often comes along with something else, a sensor's noise and a file's blocks, and how severely it may."""
 

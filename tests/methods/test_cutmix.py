@@ -75,6 +75,17 @@ def test_frequencies_are_respected() -> None:
     assert 0.68 < (labels[:, 0, 0] == 0).float().mean() < 0.82
 
 
+def test_varieties_are_drawn_where_asked() -> None:
+    """Plain rain and the light of deluges differ in the most that a picture can gain."""
+    clean = torch.full((48, 3, 32, 32), 0.2)
+    plain, various = (
+        DegradationCutMix({"rain": 1}, regions=(1.0,), various=various)(clean, generator())[0]
+        for various in (False, True)
+    )
+    assert not torch.equal(plain, various)
+    assert various.mean((1, 2, 3)).max() > 1.2 * plain.mean((1, 2, 3)).max()
+
+
 def test_input_is_not_changed() -> None:
     before = CLEAN.clone()
     DegradationCutMix(dict.fromkeys(DEGRADATIONS, 1.0))(CLEAN, generator())

@@ -62,6 +62,16 @@ def test_two_full_damages_share_the_target_and_leave_nothing_to_clean() -> None:
     assert targets[:, -1].abs().max() < 1e-6
 
 
+def test_what_yields_gets_less_of_a_shared_target_and_all_of_its_own() -> None:
+    onsets = dict.fromkeys(CLASSES[:-1], (0.0, 0.0))
+    tested = phase(composed=0.5, cut=0.0, onsets=onsets, yielding={"noise": 0.25, "jpeg": 0.25})
+    tested.frequencies = torch.tensor([1.0, 0, 0, 0])
+    _, targets = tested.pictures(torch.rand(40, 3, 32, 32), seeded())
+    assert torch.equal(targets[20:], torch.tensor([[1.0, 0, 0, 0]]).expand(20, -1))
+    seen = {tuple(round(share, 3) for share in row) for row in targets[:20].tolist()}
+    assert seen == {(0.5, 0, 0.5, 0), (0.2, 0.8, 0, 0), (0, 0.8, 0.2, 0)}
+
+
 def test_damage_below_its_onset_counts_as_clean_and_halfway_as_half() -> None:
     tested = phase(composed=0.0, cut=0.0, clean_weight=0.0, onsets={"noise": (0.2, 0.4)})
     tested.frequencies = torch.tensor([1.0, 0, 0, 0])

@@ -71,8 +71,12 @@ class _Bar(TQDMProgressBar):
         )
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        super().on_train_epoch_start(trainer)
-        self.train_progress_bar.set_description(self.name)
+        # A run that goes on counts from where it stopped to the end of the whole; its speed is that of what it did.
+        parts = trainer.accumulate_grad_batches
+        bar = self.train_progress_bar
+        bar.reset(total=trainer.max_steps * parts)
+        bar.initial = bar.n = bar.last_print_n = trainer.global_step * parts
+        bar.set_description(self.name)
 
 
 class Batches(Protocol):

@@ -6,10 +6,12 @@ What the recipes of all methods share stands here; each method adds its own sect
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, cast
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from unveil.errors import RecipeError
 from unveil.training import table
@@ -168,6 +170,9 @@ def section(kind: type[Section], values: Mapping[str, Any], where: str) -> Secti
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise RecipeError(f"unknown key {prefix}{key}{hint}")
     tidy = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    hints = get_type_hints(kind)
+    for key, value in tidy.items():
+        _check_plain(f"{prefix}{key}", hints[key], value)
     try:
         return kind(**tidy)
     except TypeError as error:
@@ -175,6 +180,35 @@ def section(kind: type[Section], values: Mapping[str, Any], where: str) -> Secti
         raise RecipeError(
             f"missing {', '.join(prefix + name for name in missing)}" if missing else f"{prefix}: {error}"
         ) from None
+
+
+def _check_plain(where: str, hint: Any, value: Any) -> None:
+    """Numbers, words and switches are what their field says; fields of other kinds look after themselves.
+
+    Raises:
+        RecipeError: something else was found.
+    """
+    if get_origin(hint) is UnionType:
+        if value is None and NoneType in get_args(hint):
+            return
+        hint, *_ = set(get_args(hint)) - {NoneType}
+    kind = cast("type", hint)
+    accepted = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}.get(kind)
+    if accepted is None or (isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))):
+        return
+    advice = "; YAML takes a number without a point for text, write 5.0e-4" if _is_number(value) else ""
+    raise RecipeError(f"{where} is {_KINDS[kind]}, found {value!r}{advice}")
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a text would be a number to anyone but YAML."""
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _override(values: dict[str, Any], override: str) -> None:

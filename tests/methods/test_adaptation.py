@@ -1,0 +1,53 @@
+"""What the training pictures of an adapter look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from unveil.methods.abair.adaptation import COMPANIONS, Adaptation  # noqa: E402
+from unveil.methods.abair.adapters import AdapterFactors  # noqa: E402
+from unveil.networks.fastnaf import FastNAF  # noqa: E402
+
+CLEAN = torch.full((60, 3, 48, 48), 0.5)
+
+
+def degraded(degradation: str, **options: Any) -> torch.Tensor:
+    network = FastNAF(width=8, encoder=(1,), middle=1, decoder=(1,))
+    phase = Adaptation(
+        network, degradation, AdapterFactors(network), iterations=1, learning_rate=1e-3, clean_share=0.0, **options
+    )
+    phase.draw = lambda: torch.Generator().manual_seed(1)  # type: ignore[method-assign]
+    return phase._degraded(CLEAN)
+
+
+def roughness(pictures: torch.Tensor) -> torch.Tensor:
+    """Mean difference of neighbouring pixels, a sample."""
+    return pictures.diff(dim=-1).abs().mean((1, 2, 3))
+
+
+def test_company_brings_noise_or_blocks_to_its_share_of_samples() -> None:
+    """A blurred or darkened flat picture stays flat; whatever is rough came along."""
+    alone, third, all_of_them = (roughness(degraded("blur", company=share)) for share in (0.0, 1 / 3, 1.0))
+    assert alone.max() < 1e-6
+    # JPEG leaves a flat picture flat, so about half of the company shows.
+    assert 0.3 < (all_of_them > 0.005).float().mean() < 0.7
+    assert 0.05 < (third > 0.005).float().mean() < 0.3
+
+
+def test_an_adapter_is_no_company_to_itself() -> None:
+    """The noise adapter's company is JPEG alone, which on coarse noise takes away more than it adds."""
+    assert set(COMPANIONS) == {"noise", "jpeg"}
+    narrow = {"severities": (0.5, 0.5)}
+    alone, company = (degraded("noise", company=share, **narrow) for share in (0.0, 1.0))
+    assert (alone - 0.5).std() == pytest.approx(30 / 255, rel=0.25)
+    assert (company - 0.5).std() < (alone - 0.5).std()
+
+
+def test_varieties_reach_an_adapter() -> None:
+    plain, various = (degraded("snow", various=various) for various in (False, True))
+    # Soft flakes have gentler edges.
+    assert roughness(various).mean() < 0.97 * roughness(plain).mean()

@@ -1,0 +1,118 @@
+"""Training that goes on from a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from unveil import models, training  # noqa: E402
+from unveil.errors import RecipeError  # noqa: E402
+from unveil.methods.abair.adapters import AdapterFactors  # noqa: E402
+from unveil.methods.abair.estimator import Estimator  # noqa: E402
+from unveil.models import Model  # noqa: E402
+from unveil.networks.fastnaf import FastNAF  # noqa: E402
+from unveil.training.abair import beginnings  # noqa: E402
+from unveil.training.fitting import part  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:lightning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(finished: Path) -> Model:
+    return models.read(finished / "model.safetensors")
+
+
+def network() -> FastNAF:
+    return FastNAF(width=8, encoder=(1,), middle=1, decoder=(1,))
+
+
+def run(recipe: Path, photographs: Path, out: Path, *changes: str, phases: list[str]) -> Path:
+    return training.run(recipe, data=[photographs], out=out, phases=phases, overrides=list(changes), threads=1)
+
+
+def test_a_base_and_an_adapter_begin_where_the_model_ended(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """A learning rate of nearly nothing keeps them; the file has half precision."""
+    start = finished / "model.safetensors"
+    run(
+        recipe, photographs, tmp_path,
+        f"pretraining.start={start}", "pretraining.learning_rate=1.0e-12",
+        f"adaptation.start={start}", "adaptation.learning_rate=1.0e-12", "adapters={noise: {rank: 2}}",
+        phases=["pretrain", "adapt"],
+    )  # fmt: skip
+    for file, prefix in (("pretraining/final.ckpt", "network."), ("adapters/noise/final.ckpt", "adapter.")):
+        before, after = (part(folder / file, prefix) for folder in (finished, tmp_path))
+        assert before.keys() == after.keys()
+        for name, value in before.items():
+            torch.testing.assert_close(after[name], value, atol=2e-3, rtol=2e-3)
+
+
+def test_a_higher_rank_changes_nothing_and_a_lower_one_little(model: Model) -> None:
+    """Rank 3 to 5 is the same change; rank 3 to 1 the nearest of that rank, so what is lost is orthogonal to it."""
+    former = model.adapters["dark"]
+    assert former.rank == 3
+    fresh = {rank: AdapterFactors(network(), rank=rank, vectors=True) for rank in (1, 3, 5)}
+    for factors in fresh.values():
+        beginnings.adapter(factors, model, "dark")
+    changes = {rank: factors.changes() for rank, factors in fresh.items()}
+    shrunk = 0
+    for name, change in changes[3].items():
+        torch.testing.assert_close(changes[5][name].flatten(), change.flatten(), atol=1e-6, rtol=1e-4)
+        change, kept = change.detach().flatten(), changes[1][name].detach().flatten()
+        lost = change - kept
+        assert abs(float(lost @ kept)) <= 1e-4 * float(change.square().sum()) + 1e-9
+        shrunk += float(lost.norm()) > 1e-4 * float(change.norm())
+    assert shrunk > 0
+
+
+def test_an_adapter_that_the_model_lacks_begins_afresh(model: Model) -> None:
+    factors = AdapterFactors(network(), rank=2)
+    before = {name: value.clone() for name, value in factors.state_dict().items()}
+    beginnings.adapter(factors, model, "snow")
+    assert all(torch.equal(value, before[name]) for name, value in factors.state_dict().items())
+
+
+def test_a_new_class_starts_afresh_beside_the_known_ones(model: Model) -> None:
+    assert model.card.estimator is not None
+    assert model.card.estimator.classes == ("noise", "dark", "clean")
+    fresh = Estimator(classes=4, tones=12)
+    own = fresh.head.weight[1].clone()
+    beginnings.estimator(fresh, model, ("dark", "snow", "noise", "clean"))
+    known = torch.from_numpy(model.weights["estimate"]["head.weight"]).float()
+    assert torch.equal(fresh.head.weight[[0, 2, 3]], known[[1, 0, 2]])
+    assert torch.equal(fresh.head.weight[1], own)
+
+
+def test_another_network_is_refused(model: Model) -> None:
+    with pytest.raises(RecipeError, match="which do not fit"):
+        beginnings.base(FastNAF(width=16, encoder=(1,), middle=1, decoder=(1,)), model)
+
+
+def test_a_run_that_goes_on_counts_from_where_it_stopped(
+    recipe: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from unveil.methods.abair.pretraining import Pretraining
+
+    step = Pretraining.training_step
+
+    def stopping(self: Pretraining, batch: object, index: int) -> object:
+        self.trainer.should_stop = self.global_step == 3
+        return step(self, batch, index)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "training_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, photographs, tmp_path, phases=["pretrain"])
+    capfd.readouterr()
+    run(recipe, photographs, tmp_path, phases=["pretrain"])
+    shown = capfd.readouterr().err
+    assert "4/6" in shown
+    assert "6/6" in shown

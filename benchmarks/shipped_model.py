@@ -59,6 +59,17 @@ def rain(pixels: Pixels, random: np.random.Generator) -> Pixels:
     return _bytes(pixels + 0.8 * streaks[..., None])
 
 
+def enlarged(factor: int) -> Damaging:
+    """Another filter than Keys': Lanczos down, bilinear up."""
+
+    def damage(pixels: Pixels, _: np.random.Generator) -> Pixels:
+        whole = Image.fromarray(pixels)
+        small = whole.resize((whole.width // factor, whole.height // factor), Image.Resampling.LANCZOS)
+        return np.asarray(small.resize(whole.size, Image.Resampling.BILINEAR))
+
+    return damage
+
+
 def snow(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Round flakes of several sizes, larger ones softer, laid over."""
     height, width = pixels.shape[:2]
@@ -113,6 +124,7 @@ SINGLE: Mapping[str, tuple[str, Damaging]] = {
     "JPEG 20": ("jpeg", jpeg(20)),
     "4 bits": ("bits", bits(4)),
     "snow": ("snow", snow),
+    "enlarged x2": ("lowres", enlarged(2)),
 }
 SLIGHT: Mapping[str, Damaging] = {"clean": clean, "noise 3": noise(3), "JPEG 95": jpeg(95), "JPEG 85": jpeg(85)}
 MIXED: Mapping[str, Damaging] = {

@@ -77,7 +77,8 @@ def command(
     """Find out what is wrong with pictures and undo it.
 
     Without -o, photo.jpg becomes photo.restored.jpg beside it, and a folder is restored with everything below it.
-    An input is never overwritten. Of a folder, a second run does only what is left.
+    An input is never overwritten. Of a folder, a second run does only what is left. Pictures keep their size: detail
+    that an enlarged picture lacks is brought back where it can be, but nothing is enlarged.
     """
     terminal = Terminal(quiet=quiet, as_json=as_json)
     if only is not None and weights is not None:

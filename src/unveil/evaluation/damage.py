@@ -76,6 +76,19 @@ class FewBits:
 
 
 @dataclass(frozen=True, slots=True)
+class Enlarged:
+    """Made smaller by a whole factor and enlarged again, both bicubic (Pillow, with its anti-aliasing)."""
+
+    factor: int
+
+    def __call__(self, picture: Pixels, random: np.random.Generator) -> Pixels:
+        whole = Image.fromarray((picture * 255).round().astype(np.uint8))
+        few = max(1, whole.width // self.factor), max(1, whole.height // self.factor)
+        small = whole.resize(few, Image.Resampling.BICUBIC)
+        return np.asarray(small.resize(whole.size, Image.Resampling.BICUBIC), np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True, slots=True)
 class Generated:
     """One of unveil's own generators at a fixed severity; `options` are those of its class."""
 

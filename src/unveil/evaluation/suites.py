@@ -8,7 +8,16 @@ from pathlib import Path
 
 from unveil.degradations import Bits, Blur, Dark
 from unveil.evaluation.baselines import ROUND
-from unveil.evaluation.damage import Damage, FewBits, GaussianNoise, Generated, JpegFile, PublishedTask, Unchanged
+from unveil.evaluation.damage import (
+    Damage,
+    Enlarged,
+    FewBits,
+    GaussianNoise,
+    Generated,
+    JpegFile,
+    PublishedTask,
+    Unchanged,
+)
 from unveil.evaluation.sets import EvaluationSet, Folder
 from unveil.evaluation.sizing import Sizing
 from unveil.methods.mioir.degradations import Span
@@ -237,7 +246,7 @@ def constyle_v2() -> tuple[EvaluationSet, ...]:
 def local() -> tuple[EvaluationSet, ...]:
     """Small sets that can be kept beside the code: pairs, and damage of our own on two folders of clean pictures."""
     made = {name: _made(name, *made, "cbsd68") for name, made in DAMAGES.items()}
-    for name in ("haze", "dark", "snow", "bits"):
+    for name in ("haze", "dark", "snow", "bits", "lowres"):
         made[name] = _made(name, *DAMAGES[name], "kodak24")
 
     def few(folder: str, printed: str, label: str, degradation: str, count: int) -> EvaluationSet:
@@ -258,7 +267,7 @@ def local() -> tuple[EvaluationSet, ...]:
         few("test_sots_outdoor_2", "SOTS outdoor", "haze", "haze", 2),
         *(made[name] for name in ("haze", "dark")),
         few("test_gopro_3", "GoPro", "motion blur", "blur", 3),
-        *(made[name] for name in ("snow", "bits")),
+        *(made[name] for name in ("snow", "bits", "lowres")),
         made["clean"],
         _made("clean-kodak24", *DAMAGES["clean"], "kodak24"),
     )
@@ -299,6 +308,7 @@ DAMAGES: dict[str, tuple[str, str, Damage]] = {
     "dark": ("dark", "low light, exposure 0.1", Generated("dark", Dark.severity_of(0.1), {"curves": 0})),
     "snow": ("snow", "snow, severity 0.5", Generated("snow", 0.5)),
     "bits": ("bits", "4 bits a channel", Generated("bits", Bits.severity_of(4))),
+    "lowres": ("lowres", "halved and enlarged", Enlarged(2)),
     "clean": ("clean", "clean", Unchanged()),
 }
 """What `local` does to clean pictures: identifier, label and damage, by name."""

@@ -59,7 +59,7 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
         weights: adapter to weight; `None` is the base alone.
 
     Raises:
-        InvalidRequest: the network needs a code beside the picture.
+        InvalidRequest: the network needs a code beside the picture, or an adapter the whole picture's exposure.
     """
     import onnx
     from onnx import numpy_helper
@@ -69,6 +69,11 @@ def write_onnx(model: Model, path: Path | str, *, weights: Mapping[str, float] |
         raise InvalidRequest(
             f"{model.card.name} computes a code on the whole picture first, which one ONNX file for tiles cannot hold; "
             "use the model file, whose graphs are ONNX too (docs/reference/model-file.md)."
+        )
+    if exposing := [name for name in model.card.exposing if (weights or {}).get(name)]:
+        raise InvalidRequest(
+            f"The adapter {exposing[0]!r} of {model.card.name} wants pictures exposed as a whole first, which one ONNX "
+            "file for tiles cannot hold; use the model file, or leave the adapter out of --weights."
         )
     proto = onnx.load_from_string(model.graphs["restore"])
     blended = models.blend(model.weights["restore"], model.adapters, weights or {})

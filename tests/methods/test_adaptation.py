@@ -51,3 +51,22 @@ def test_varieties_reach_an_adapter() -> None:
     plain, various = (degraded("snow", various=various) for various in (False, True))
     # Soft flakes have gentler edges.
     assert roughness(various).mean() < 0.97 * roughness(plain).mean()
+
+
+def test_dark_samples_are_exposed_before_the_network_sees_them() -> None:
+    seen = []
+
+    class Watched(FastNAF):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            seen.append(image)
+            return super().forward(image)
+
+    network = Watched(width=8, encoder=(1,), middle=1, decoder=(1,))
+    phase = Adaptation(
+        network, "dark", AdapterFactors(network), iterations=1, learning_rate=1e-3, exposing=True, clean_share=0.0
+    )
+    phase.draw = lambda: torch.Generator().manual_seed(1)  # type: ignore[method-assign]
+    phase.log = lambda *_, **__: None  # type: ignore[method-assign]
+    phase.training_step(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), 0)
+    (images,) = seen
+    assert images.amax(1).flatten(1).quantile(0.99, dim=1).min() > 0.7

@@ -34,6 +34,7 @@ class AdapterFile:
     network: dict[str, Any]
     training_data: str = ""
     code_version: str = ""
+    exposure: bool = False
 
     @property
     def parameters(self) -> int:
@@ -105,6 +106,7 @@ def take_adapter(model: Model, degradation: str) -> AdapterFile:
         network=card.network,
         training_data=entry.training_data,
         code_version=entry.code_version or card.code_version,
+        exposure=entry.exposure,
     )
 
 
@@ -200,6 +202,7 @@ def _assemble(path: Path, text: str, tensors: dict[str, NDArray[Any]]) -> Adapte
         network={"name": network.text("name"), "config": network.mapping("config")},
         training_data=entry.training_data,
         code_version=entry.code_version,
+        exposure=entry.exposure,
     )
 
 
@@ -223,6 +226,7 @@ def _card_of(file: AdapterFile) -> AdapterCard:
         base_checksum=adapter.base_checksum,
         training_data=file.training_data,
         code_version=file.code_version,
+        exposure=file.exposure,
     )
 
 

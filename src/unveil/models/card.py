@@ -28,7 +28,10 @@ MOST_CROPS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterCard:
-    """What is known of one adapter. Its factors are scaled by `alpha / rank`."""
+    """What is known of one adapter. Its factors are scaled by `alpha / rank`.
+
+    `exposure`: it was trained on pictures exposed fully as a whole (`unveil.restoration.exposure`) and wants them so.
+    """
 
     rank: int
     alpha: float
@@ -36,6 +39,7 @@ class AdapterCard:
     base_checksum: str
     training_data: str = ""
     code_version: str = ""
+    exposure: bool = False
 
     @classmethod
     def from_fields(cls, values: Fields) -> AdapterCard:
@@ -46,6 +50,7 @@ class AdapterCard:
             base_checksum=values.text("base_checksum"),
             training_data=values.text("training_data"),
             code_version=values.text("code_version") if "code_version" in values.values else "",
+            exposure=values.switch("exposure") if "exposure" in values.values else False,
         )
 
 
@@ -131,6 +136,11 @@ class Card:
     recipe: dict[str, Any] = field(default_factory=dict[str, Any])
     metrics: tuple[dict[str, Any], ...] = ()
     format: int = FORMAT
+
+    @property
+    def exposing(self) -> tuple[str, ...]:
+        """Adapters that want pictures exposed as a whole first."""
+        return tuple(name for name, entry in self.adapters.items() if entry.exposure)
 
     @property
     def undiagnosed(self) -> tuple[str, ...]:
@@ -243,6 +253,12 @@ class Fields:
             raise self.wrong(key, _kind(value), "an integer")
         if value < low or (high is not None and value > high):
             raise self.wrong(key, str(value), f"at least {low}" if high is None else f"{low} to {high}")
+        return value
+
+    def switch(self, key: str) -> bool:
+        value = self.take(key)
+        if not isinstance(value, bool):
+            raise self.wrong(key, _kind(value), "true or false")
         return value
 
     def number(self, key: str, low: float = -math.inf) -> float:

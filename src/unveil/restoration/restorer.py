@@ -19,7 +19,7 @@ from unveil.errors import EngineError, InvalidRequest, OutOfMemory
 from unveil.models import Card, Facts, Model, blend, describe
 from unveil.models.card import CLEAN
 from unveil.models.file import PROMPTS
-from unveil.restoration import blending, diagnosis
+from unveil.restoration import blending, diagnosis, exposure
 from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
@@ -357,11 +357,12 @@ class Restorer:
     ) -> None:
         dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
         network = self._open("restore", {} if self.card.prompts else weights, dimensions)
+        exposed = exposure.of_blend(pixels, weights, self.card.exposing)
         restore_tiles(
             pixels,
             restored,
             layout,
-            lambda tile: network(image=tile, **codes)["restored"],
+            lambda tile: network(image=exposed(tile), **codes)["restored"],
             strength=strength,
             progress=progress,
         )

@@ -14,6 +14,7 @@ from unveil.degradations.mixtures import ORDER
 from unveil.degradations.varieties import degrade_plainly, degrade_variously
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.phase import Phase, to_unit
+from unveil.restoration import exposure
 
 COMPANIONS: dict[str, tuple[float, float]] = {"noise": (0.05, 0.45), "jpeg": (0.1, 0.75)}
 """What most often comes along with something else, a sensor's noise and a file's blocks, and how severely it may."""
@@ -32,6 +33,7 @@ class Adaptation(Phase):
         various: draw the phenomenon in all its `VARIETIES` rather than in its plain form.
         company: share of samples that carry a second, milder damage, one of `COMPANIONS`, so that the adapter serves
             where its degradation does not come alone (ours).
+        exposing: expose every sample fully as a whole, as is then done in use (`unveil.restoration.exposure`; ours).
         optimisation: arguments of `Phase`.
     """
 
@@ -45,6 +47,7 @@ class Adaptation(Phase):
         severities: tuple[float, float] | None = None,
         various: bool = False,
         company: float = 0.0,
+        exposing: bool = False,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -54,6 +57,7 @@ class Adaptation(Phase):
         self.clean_share = clean_share
         self.degrade = degrade_variously if various else degrade_plainly
         self.company = company
+        self.exposing = exposing
         self.severities = severities or (DEGRADATIONS[degradation].typical if degradation in DEGRADATIONS else (0, 1))
 
     def trainable(self) -> Iterable[nn.Parameter]:
@@ -72,6 +76,8 @@ class Adaptation(Phase):
             degraded, clean = to_unit(batch[0]), to_unit(batch[1])
             spared = torch.rand(len(clean), generator=self.draw()) < self.clean_share
             degraded = torch.where(spared.to(clean.device)[:, None, None, None], clean, degraded)
+        if self.exposing:
+            degraded = torch.stack([exposed(picture) for picture in degraded])
         loss = F.l1_loss(self.restore(degraded.contiguous(memory_format=torch.channels_last)).float(), clean)
         self.log("l1", loss, prog_bar=True)
         return loss
@@ -101,3 +107,8 @@ class Adaptation(Phase):
             severity = low + (high - low) * torch.rand(batch, generator=generator)
             found[name] = severity * (comes & (chosen == index))
         return found
+
+
+def exposed(picture: Tensor) -> Tensor:
+    """A picture `3 H W`, 0..1, exposed as a whole."""
+    return exposure.measure(picture.permute(1, 2, 0).cpu().numpy())(picture)

@@ -106,6 +106,7 @@ class AbairChain(Chain[AbairRecipe]):
             severities=stage.severities,
             various=stage.various,
             company=stage.company,
+            exposing=stage.exposure,
             seed=seed,
             **stage.optimisation(),
         )

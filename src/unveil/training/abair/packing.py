@@ -58,6 +58,7 @@ def model(chain: AbairChain) -> Model:
                 mode=adapter.mode,
                 base_checksum=checksum,
                 training_data=recipe.card.training_data,
+                exposure=_is_exposed(path, degradation),
             )
             for degradation, adapter in adapters.items()
         },
@@ -77,6 +78,12 @@ def model(chain: AbairChain) -> Model:
 def printed(degradation: str) -> str:
     """The name of a degradation for people; what has no generator is called as its adapter is."""
     return DEGRADATIONS[degradation].printed if degradation in DEGRADATIONS else degradation
+
+
+def _is_exposed(folder: Path, degradation: str) -> bool:
+    """Whether an adapter was trained on exposed pictures."""
+    done = record(folder / "adapters" / degradation / "final.ckpt")["recipe"]
+    return AbairRecipe.from_dict(done).adapters[degradation].exposure
 
 
 def _adapters(

@@ -52,6 +52,8 @@ class AdapterStage(Stage):
     `start` is a model file (or `shipped`) with whose adapter of this degradation training begins, cut to the rank where
     that is lower; one that it does not have starts afresh. Its base may be another: then it is a good guess.
 
+    `exposure` exposes every picture fully before the network sees it, in training and in use, as a whole.
+
     `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
     """
 
@@ -66,6 +68,7 @@ class AdapterStage(Stage):
     photographs: tuple[str, ...] = ()
     various: bool = False
     company: float = 0.0
+    exposure: bool = False
     start: str = ""
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from unveil.evaluation.subjects import Answer, Subject, Tick
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.abair.estimator import Estimator
 from unveil.models.card import CLEAN
-from unveil.restoration import blending, diagnosis
+from unveil.restoration import blending, diagnosis, exposure
 from unveil.training.abair.recipe import AbairRecipe
 from unveil.training.chain import record, restored
 from unveil.training.fitting import part
@@ -32,6 +32,7 @@ def of(chain: AbairChain) -> list[Subject]:
 
     network = chain.trained()
     adapters: dict[str, Adapter] = {}
+    exposing: set[str] = set()
     for degradation in chain.recipe.adapters:
         path = chain.folder / "adapters" / degradation / "final.ckpt"
         if not path.exists():
@@ -40,6 +41,8 @@ def of(chain: AbairChain) -> list[Subject]:
         adapter = fresh_adapter(network, stage)
         adapter.load_state_dict(part(path, "adapter."))
         adapters[degradation] = adapter.eval()
+        if stage.exposure:
+            exposing.add(degradation)
     rules = ["base"]
     mergeable = all(adapter.is_mergeable for adapter in adapters.values())
     rules += ["oracle", *(["sum", "average"] if mergeable else [])] if adapters else []
@@ -47,7 +50,7 @@ def of(chain: AbairChain) -> list[Subject]:
     if (chain.folder / "estimation" / "calibration.pt").exists():
         eyes = Eyes.read(chain)
         rules += ["oh", "sw"] if mergeable else ["oh"]
-    return [AbairSubject(rule, network, adapters, eyes) for rule in rules]
+    return [AbairSubject(rule, network, adapters, eyes, frozenset(exposing)) for rule in rules]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class AbairSubject:
     network: nn.Module
     adapters: dict[str, Adapter]
     eyes: Eyes | None
+    exposing: frozenset[str] = frozenset()
     checksum: str = field(default="", init=False)
 
     def applies(self, benchmark: EvaluationSet) -> bool:
@@ -113,6 +117,7 @@ class AbairSubject:
                 probabilities = self.eyes.probabilities(degraded)
                 said = max(probabilities, key=lambda name: probabilities[name])
                 weights = blending.weigh(self.name, probabilities, tuple(self.adapters))
+        degraded = exposure.of_blend(degraded, weights, self.exposing)(degraded)
         alone = next((self.adapters[name] for name in weights if not self.adapters[name].is_mergeable), None)
         if alone is not None:
             return Answer(restored(Adapted(self.network, alone), degraded), said, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toy import toy_model
 from unveil import engines, models
 from unveil.errors import EngineError, InvalidRequest, MissingExtra, OutOfMemory
 from unveil.restoration import Restorer
@@ -105,27 +106,31 @@ class Small:
 
     name = "small"
 
-    def __init__(self, pixels: int) -> None:
+    def __init__(self, pixels: int, *, opening: bool = False) -> None:
         self.pixels = pixels
+        self.opening = opening
         self.engine = engines.choose("onnx", threads=1)
 
     def open(self, model, role, weights, dimensions):
+        if self.opening and role != "estimate" and dimensions["height"] * dimensions["width"] > self.pixels:
+            raise engines.stopped("model", "engine", MemoryError(), opening=True)
         network = self.engine.open(model, role, weights, dimensions)
 
         def run(**inputs):
             image = next(iter(inputs.values()))
-            if role == "restore" and image.shape[2] * image.shape[3] > self.pixels:
+            if role != "estimate" and image.shape[2] * image.shape[3] > self.pixels:
                 raise OutOfMemory("no memory")
             return network(**inputs)
 
         return run
 
 
-def test_tiles_shrink_until_memory_suffices(toy):
+@pytest.mark.parametrize("opening", [False, True], ids=["running", "opening"])
+def test_tiles_shrink_until_memory_suffices(toy, opening):
     pixels = np.random.default_rng(2).random((300, 280, 3)).astype(np.float32)
     plain = Restorer(toy, threads=1).run(pixels, weights={"noise": 1.0})
     restorer = Restorer(toy, threads=1)
-    restorer._engine = Small(150 * 150)
+    restorer._engine = Small(150 * 150, opening=opening)
     done = restorer.run(pixels, weights={"noise": 1.0})
     assert (plain.shrunk_to, done.shrunk_to) == (0, 128)
     assert done.tiles > 1
@@ -146,3 +151,11 @@ def test_no_smaller_tile_is_left(toy):
     restorer._engine = Small(16)
     with pytest.raises(OutOfMemory, match="no memory"):
         restorer.run(np.zeros((300, 280, 3), np.float32), weights={"noise": 1.0})
+
+
+def test_tiles_of_a_map_shrink_too():
+    model = toy_model(regions=True)
+    pixels = np.random.default_rng(2).random((300, 280, 3)).astype(np.float32)
+    restorer = Restorer(model, threads=1)
+    restorer._engine = Small(150 * 150, opening=True)
+    np.testing.assert_allclose(restorer.map(pixels).shares, Restorer(model, threads=1).map(pixels).shares, atol=1e-5)

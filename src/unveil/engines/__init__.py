@@ -115,12 +115,15 @@ def _fastest(precision: Precision, network: str) -> str:
     return "torch"
 
 
-def stopped(label: str, engine: str, error: Exception) -> EngineError:
-    """What to raise for an error of an engine: `OutOfMemory` where its words or its kind say that."""
+def stopped(label: str, engine: str, error: Exception, *, opening: bool = False) -> EngineError:
+    """What to raise for an error of an engine: `OutOfMemory` where its words or its kind say that.
+
+    `opening`: it came while a network was made ready, not while it ran.
+    """
     words = str(error).lower()
     if isinstance(error, MemoryError) or any(sign in words for sign in NO_MEMORY):
         return OutOfMemory(f"{label}: {engine} has no memory for a picture or tile of this size ({error}).")
-    return EngineError(f"{label}: {engine} stopped ({error}).")
+    return EngineError(f"{label}: {engine} {'cannot open it' if opening else 'stopped'} ({error}).")
 
 
 def available() -> list[str]:

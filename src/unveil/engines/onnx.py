@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from unveil.engines import stopped
 from unveil.engines.graph import describe, fit_dimensions, fit_weights
-from unveil.errors import EngineError
 from unveil.models import Model
 
 ERROR = 3
@@ -71,5 +70,5 @@ class OnnxEngine:
             # Else it prints about each failure, and tries once more in the same way.
             session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:
-            raise EngineError(f"{label}: ONNX Runtime cannot open it ({error}).") from error
+            raise stopped(label, "ONNX Runtime", error, opening=True) from error
         return OnnxNetwork(label, session, list(arrays.values()))

@@ -106,7 +106,7 @@ class OpenvinoEngine:
         except EngineError:
             raise
         except Exception as error:
-            raise EngineError(f"{label}: OpenVINO cannot open it ({error}).") from error
+            raise stopped(label, "OpenVINO", error, opening=True) from error
 
 
 def capabilities() -> list[str]:

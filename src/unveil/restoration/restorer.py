@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import cached_property
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # The shipped network keeps some 250 MB a session once it has run on a full tile; folders of photographs rarely
 # alternate between more blends and shapes.
 SESSIONS = 4
+
+Result = TypeVar("Result")
 
 
 class Options(TypedDict, total=False):
@@ -137,16 +139,19 @@ class Restorer:
                 f"The model {self.name!r} has no map of damage; one is trained with pretraining.map in its recipe."
             )
         pixels = open_canvas(image).pixels
-        layout = self._plan(pixels)
-        network = self._open("map", {}, {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile})
-        return map_tiles(
-            pixels,
-            layout,
-            lambda tile: self._named(network(image=tile), "map", "map"),
-            classes=self.card.map,
-            printed=self.card.degradations,
-            cell=cell_side(self.card.stride),
-        )
+
+        def look(layout: Plan) -> DamageMap:
+            network = self._open("map", {}, {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile})
+            return map_tiles(
+                pixels,
+                layout,
+                lambda tile: self._named(network(image=tile), "map", "map"),
+                classes=self.card.map,
+                printed=self.card.degradations,
+                cell=cell_side(self.card.stride),
+            )
+
+        return self._in_tiles(pixels, look)[0]
 
     def encode(self, image: object) -> dict[str, NDArray[Any]]:
         """What the model computes once of a whole image, before it restores it: its codes, by name, `1 length` each.
@@ -328,12 +333,25 @@ class Restorer:
         pixels = canvas.pixels
         codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(pixels)
         restored = canvas.blank()
+
+        def run(layout: Plan) -> int:
+            self._run_tiles(pixels, restored, layout, weights, codes, strength, progress)
+            return layout.count
+
+        count, shrunk_to = self._in_tiles(pixels, run)
+        return count, shrunk_to, canvas.finish()
+
+    def _in_tiles(self, pixels: NDArray[Any], work: Callable[[Plan], Result]) -> tuple[Result, int]:
+        """Work on the tiles of a picture, on smaller and smaller ones while memory runs out.
+
+        Returns:
+            What `work` gave, and the side that tiles were cut to if they had to be smaller, else 0.
+        """
         side = self._tile_side
         layout = self._plan(pixels)
         while True:
             try:
-                self._run_tiles(pixels, restored, layout, weights, codes, strength, progress)
-                return layout.count, 0 if side == self._tile_side else side, canvas.finish()
+                return work(layout), 0 if side == self._tile_side else side
             except OutOfMemory:
                 self._keep_restoring(0)
                 smaller = layout
@@ -368,9 +386,9 @@ class Restorer:
         )
 
     def _keep_restoring(self, count: int) -> None:
-        """Close all restoring networks but so many, the ones used last, for their memory."""
+        """Close all networks that run on tiles but so many, the ones used last, for their memory."""
         with self._lock:
-            restoring = [entry for entry in self._networks if entry[0] == "restore"]
+            restoring = [entry for entry in self._networks if entry[0] in ("restore", "map")]
             for entry in restoring[: max(len(restoring) - count, 0)]:
                 del self._networks[entry]
 

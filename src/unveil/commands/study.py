@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import signal
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +18,9 @@ import typer
 from unveil.commands.batch import resumable
 from unveil.commands.extras import needs_extra
 from unveil.commands.terminal import Terminal, examples, shown
+
+GRACE = 30.0
+"""Seconds that a worker has to end after its parent."""
 
 EXAMPLES = examples(
     "unveil study studies/abair-pretraining.yaml --data photographs/ --root data/",
@@ -87,7 +94,8 @@ def _run(
         return
     # Those that others take phases from come first in each seed; one seed is one job, so that they are there in time.
     seeds = sorted({seed for _, seed in tasks})
-    with ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=context, initializer=leave_with_parent) as pool:
         chores = {
             pool.submit(work_all, file, [task for task in tasks if task[1] == seed], data, root, out): seed
             for seed in seeds
@@ -95,6 +103,24 @@ def _run(
         for chore in as_completed(chores):
             chore.result()
             terminal.line(f"seed {chores[chore]}: done")
+
+
+def leave_with_parent() -> None:
+    """Have this process interrupt itself, as Ctrl-C would, when the one that started it is gone, however it went.
+
+    A worker of a parent that was killed would otherwise go on for hours, unseen.
+    """
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
+        # Time for a checkpoint; a worker without work waits for ever.
+        time.sleep(GRACE)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def work_all(file: Path, tasks: list[tuple[str, int]], data: list[Path], root: Path, out: Path) -> None:

@@ -130,7 +130,7 @@ def test_tiles_shrink_until_memory_suffices(toy, opening):
     pixels = np.random.default_rng(2).random((300, 280, 3)).astype(np.float32)
     plain = Restorer(toy, threads=1).run(pixels, weights={"noise": 1.0})
     restorer = Restorer(toy, threads=1)
-    restorer._engine = Small(150 * 150, opening=opening)
+    restorer._sessions.engine = Small(150 * 150, opening=opening)
     done = restorer.run(pixels, weights={"noise": 1.0})
     assert (plain.shrunk_to, done.shrunk_to) == (0, 128)
     assert done.tiles > 1
@@ -141,14 +141,14 @@ def test_tiles_shrink_until_memory_suffices(toy, opening):
 def test_tiles_shrink_for_a_picture_far_smaller_than_a_tile(toy):
     pixels = np.random.default_rng(2).random((180, 160, 3)).astype(np.float32)
     restorer = Restorer(toy, threads=1, tile_side=1024)
-    restorer._engine = Small(150 * 150)
+    restorer._sessions.engine = Small(150 * 150)
     done = restorer.run(pixels, weights={"noise": 1.0})
     assert (done.shrunk_to, done.tiles > 1) == (128, True)
 
 
 def test_no_smaller_tile_is_left(toy):
     restorer = Restorer(toy, threads=1)
-    restorer._engine = Small(16)
+    restorer._sessions.engine = Small(16)
     with pytest.raises(OutOfMemory, match="no memory"):
         restorer.run(np.zeros((300, 280, 3), np.float32), weights={"noise": 1.0})
 
@@ -157,5 +157,5 @@ def test_tiles_of_a_map_shrink_too():
     model = toy_model(regions=True)
     pixels = np.random.default_rng(2).random((300, 280, 3)).astype(np.float32)
     restorer = Restorer(model, threads=1)
-    restorer._engine = Small(150 * 150, opening=True)
+    restorer._sessions.engine = Small(150 * 150, opening=True)
     np.testing.assert_allclose(restorer.map(pixels).shares, Restorer(model, threads=1).map(pixels).shares, atol=1e-5)

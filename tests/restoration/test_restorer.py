@@ -246,13 +246,13 @@ def test_callback_sees_every_tile_and_can_stop(toy):
 
 def count_openings(restorer, monkeypatch):
     opened = []
-    true = type(restorer._engine).open
+    true = type(restorer._sessions.engine).open
 
     def count(self, model, role, *rest):
         opened.append(role)
         return true(self, model, role, *rest)
 
-    monkeypatch.setattr(type(restorer._engine), "open", count)
+    monkeypatch.setattr(type(restorer._sessions.engine), "open", count)
     return opened
 
 
@@ -270,7 +270,7 @@ def test_number_of_kept_sessions_is_limited(toy, monkeypatch):
     for weight in (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.1):
         restorer.restore(noisy(8, 8, 3), weights={"noise": weight})
     assert len(opened) == 6
-    assert len(restorer._networks) == 4
+    assert len(restorer._sessions) == 4
 
 
 def test_missing_weight_shows_when_the_network_is_opened(toy):
@@ -309,11 +309,11 @@ def test_only_so_many_sessions_are_kept(toy):
             return engine.open(*arguments)
 
     restorer = Restorer(toy, threads=1, sessions=2)
-    engine, restorer._engine = restorer._engine, Counting()
+    engine, restorer._sessions.engine = restorer._sessions.engine, Counting()
     pixels = np.full((16, 16, 3), 90, np.uint8)
     for weight in (0.1, 0.2, 0.1, 0.3, 0.1, 0.2):
         restorer.run(pixels, weights={"noise": weight})
-    assert restorer._engine.opened == 4
+    assert restorer._sessions.engine.opened == 4
     with pytest.raises(InvalidRequest, match="sessions"):
         Restorer(toy, sessions=0)
 

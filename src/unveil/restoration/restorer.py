@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import cached_property
-from threading import RLock
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unveil import engines
-from unveil.engines import Network
 from unveil.errors import EngineError, InvalidRequest, OutOfMemory
-from unveil.models import Card, Facts, Model, blend, describe
+from unveil.models import Card, Facts, Model, describe
 from unveil.models.card import CLEAN
 from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis, exposure
@@ -27,15 +24,12 @@ from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
 from unveil.restoration.parts import mean_over_parts
 from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
 from unveil.restoration.result import Restoration
+from unveil.restoration.sessions import SESSIONS, Sessions
 from unveil.restoration.stitching import Progress, restore_tiles
 from unveil.restoration.tiles import Plan, plan, side_of
 
 if TYPE_CHECKING:
     from unveil.images import Picture
-
-# The shipped network keeps some 250 MB a session once it has run on a full tile; folders of photographs rarely
-# alternate between more blends and shapes.
-SESSIONS = 4
 
 Result = TypeVar("Result")
 
@@ -84,15 +78,13 @@ class Restorer:
             raise InvalidRequest(f"sessions is {sessions}, expected at least 1.")
         self.model = model
         network = str(model.card.network["name"])
-        self._engine = engines.choose(engine, threads=threads, precision=precision, network=network)
+        chosen = engines.choose(engine, threads=threads, precision=precision, network=network)
+        self._sessions = Sessions(model, chosen, sessions)
         self._tile_side = tile_side or side_of(model.card.footprint)
-        self._sessions = sessions
-        self._networks: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
-        self._lock = RLock()
 
     def __repr__(self) -> str:
         undoes = ", ".join(self.card.degradations) or "what its base was trained for"
-        return f"Restorer({self.name!r}, engine={self._engine.name!r}, undoes: {undoes})"
+        return f"Restorer({self.name!r}, engine={self.engine!r}, undoes: {undoes})"
 
     @property
     def card(self) -> Card:
@@ -105,7 +97,7 @@ class Restorer:
     @property
     def engine(self) -> str:
         """What runs the networks: `onnx`, `openvino` or `torch`."""
-        return self._engine.name
+        return self._sessions.engine.name
 
     @cached_property
     def facts(self) -> Facts:
@@ -141,7 +133,7 @@ class Restorer:
         pixels = open_canvas(image).pixels
 
         def look(layout: Plan) -> DamageMap:
-            network = self._open("map", {}, {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile})
+            network = self._sessions.open("map", dimensions=_sides(layout))
             return map_tiles(
                 pixels,
                 layout,
@@ -314,10 +306,12 @@ class Restorer:
             raise InvalidRequest(f"The model {self.name!r} has no estimator and cannot diagnose.")
         if card.side:
             seen = diagnosis.views(pixels, side=card.side, crops=card.crops)
-            network = self._open("estimate", {}, {"batch": len(seen), "height": card.side, "width": card.side})
+            network = self._sessions.open(
+                "estimate", dimensions={"batch": len(seen), "height": card.side, "width": card.side}
+            )
             logits = network(views=seen)["logits"]
         else:
-            network = self._open("estimate", {}, {})
+            network = self._sessions.open("estimate")
             logits = mean_over_parts(pixels, lambda part: network(views=part)["logits"])
         if logits.shape != (card.crops + bool(card.side) or 1, len(card.classes)) or not np.isfinite(logits).all():
             raise EngineError(f"model '{self.name}', role 'estimate': gave no sound logits, but shape {logits.shape}.")
@@ -353,7 +347,7 @@ class Restorer:
             try:
                 return work(layout), 0 if side == self._tile_side else side
             except OutOfMemory:
-                self._keep_restoring(0)
+                self._sessions.keep(0)
                 smaller = layout
                 # Of a picture that is smaller than the side, halving it once need not change the tile.
                 while smaller.area >= layout.area and side > 1:
@@ -373,8 +367,8 @@ class Restorer:
         strength: float,
         progress: Progress | None,
     ) -> None:
-        dimensions = {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
-        network = self._open("restore", {} if self.card.prompts else weights, dimensions)
+        blended = {} if self.card.prompts else weights
+        network = self._sessions.open("restore", weights=blended, dimensions=_sides(layout))
         exposed = exposure.of_blend(pixels, weights, self.card.exposing)
         restore_tiles(
             pixels,
@@ -384,13 +378,6 @@ class Restorer:
             strength=strength,
             progress=progress,
         )
-
-    def _keep_restoring(self, count: int) -> None:
-        """Close all networks that run on tiles but so many, the ones used last, for their memory."""
-        with self._lock:
-            restoring = [entry for entry in self._networks if entry[0] in ("restore", "map")]
-            for entry in restoring[: max(len(restoring) - count, 0)]:
-                del self._networks[entry]
 
     def _plan(self, pixels: NDArray[Any], side: int | None = None) -> Plan:
         card = self.card
@@ -403,7 +390,7 @@ class Restorer:
         codes: dict[str, NDArray[Any]] = {}
         if not self.card.codes:
             return codes
-        network = self._open("encode", {}, {})
+        network = self._sessions.open("encode")
         for name in self.card.codes:
             codes[name] = mean_over_parts(
                 pixels,
@@ -416,7 +403,7 @@ class Restorer:
         """The codes of a prompt, or of a mixture of several."""
 
         def summarise(prompts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-            found = self._open("prompt", {}, {})(prompt=prompts)
+            found = self._sessions.open("prompt")(prompt=prompts)
             return {name: self._named(found, "prompt", name) for name in self.card.codes}
 
         return codes_of(weights, self.card, self.model.tables[PROMPTS], mixing, summarise)
@@ -426,24 +413,7 @@ class Restorer:
             raise EngineError(f"model '{self.name}', role '{role}': gives no {name}.")
         return found[name]
 
-    @cached_property
-    def _base(self) -> dict[str, NDArray[np.float32]]:
-        """The base in float32, converted once; blends share what they do not change."""
-        return blend(self.model.weights["restore"], {}, {})
 
-    def _open(self, role: str, weights: dict[str, float], dimensions: dict[str, int]) -> Network:
-        key = (role, *sorted(weights.items()), *dimensions.values())
-        with self._lock:
-            if key in self._networks:
-                self._networks.move_to_end(key)
-                return self._networks[key]
-            arrays: Mapping[str, NDArray[Any]] = self.model.weights.get(role, {})
-            if role == "restore":
-                arrays = blend(self._base, self.model.adapters, weights)
-            elif role == "map":
-                # Its network is the base with a head of its own.
-                arrays = {**self._base, **arrays}
-            network = self._networks[key] = self._engine.open(self.model, role, arrays, dimensions)
-            # The estimator and the encoder are needed for every picture and stay.
-            self._keep_restoring(self._sessions)
-            return network
+def _sides(layout: Plan) -> dict[str, int]:
+    """The sizes that a network on tiles is opened for."""
+    return {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}

@@ -64,12 +64,25 @@ def test_two_full_damages_share_the_target_and_leave_nothing_to_clean() -> None:
 
 def test_what_yields_gets_less_of_a_shared_target_and_all_of_its_own() -> None:
     onsets = dict.fromkeys(CLASSES[:-1], (0.0, 0.0))
-    tested = phase(composed=0.5, cut=0.0, onsets=onsets, yielding={"noise": 0.25, "jpeg": 0.25})
+    tested = phase(composed=0.5, cut=0.0, onsets=onsets, yielding={"noise": (0.25, 0.6), "jpeg": (0.25, 0.6)})
     tested.frequencies = torch.tensor([1.0, 0, 0, 0])
-    _, targets = tested.pictures(torch.rand(40, 3, 32, 32), seeded())
-    assert torch.equal(targets[20:], torch.tensor([[1.0, 0, 0, 0]]).expand(20, -1))
-    seen = {tuple(round(share, 3) for share in row) for row in targets[:20].tolist()}
-    assert seen == {(0.5, 0, 0.5, 0), (0.2, 0.8, 0, 0), (0, 0.8, 0.2, 0)}
+    for severity, wanted in (
+        (0.6, {(0.5, 0, 0.5, 0), (0.2, 0.8, 0, 0), (0, 0.8, 0.2, 0)}),
+        (0.7, {(0.5, 0, 0.5, 0), (0.5, 0.5, 0, 0), (0, 0.5, 0.5, 0)}),
+    ):
+        tested._severity = lambda name, count, generator, s=severity: torch.full((count,), s)  # type: ignore[method-assign]
+        _, targets = tested.pictures(torch.rand(40, 3, 32, 32), seeded())
+        assert torch.equal(targets[20:], torch.tensor([[1.0, 0, 0, 0]]).expand(20, -1))
+        assert {tuple(round(share, 3) for share in row) for row in targets[:20].tolist()} == wanted
+
+
+def test_what_yields_meets_others_more_often() -> None:
+    def pairs(**options: Any) -> torch.Tensor:
+        tested = phase(composed=1.0, cut=0.0, onsets=dict.fromkeys(CLASSES[:-1], (0.0, 0.0)), **options)
+        _, targets = tested.pictures(torch.rand(200, 3, 16, 16), seeded())
+        return (targets > 0).float().mean(0)
+
+    assert pairs(yielding={"noise": (0.5, 1.0)})[0] > pairs()[0] + 0.1
 
 
 def test_damage_below_its_onset_counts_as_clean_and_halfway_as_half() -> None:

@@ -25,6 +25,8 @@ from unveil.restoration import diagnosis
 
 HELD = 0.005
 """How firmly the bias of the calibration is held to zero."""
+FREQUENT = 3.0
+"""How much more often what yields is drawn where two degradations come together."""
 FEWEST = 20
 """Pictures below which a half of them is too few to fit on."""
 
@@ -47,8 +49,9 @@ class Estimation(Phase):
         onsets: for each degradation, the severity up to which a picture counts as clean because its adapter would do
             harm, and the one from which it counts fully as degraded. Severities are drawn from half of the first one
             on, half of them evenly in their logarithm. Without an entry: fully from the lowest typical severity.
-        yielding: for each degradation, how much it counts beside another one, 1 without an entry. An adapter that was
-            trained in company undoes some noise and blocks itself, so theirs may yield to it.
+        yielding: degradations that yield to others, as (share, severity): beside another one, and up to that severity,
+            they count for so much of what they would. An adapter that was trained in company undoes some noise and
+            blocks itself, so theirs may yield to it. They are drawn three times as often where two come together.
         optimisation: arguments of `Phase`.
     """
 
@@ -63,7 +66,7 @@ class Estimation(Phase):
         global_weight: float = 1.0,
         clean_weight: float = 4.0,
         onsets: Mapping[str, Sequence[float]] | None = None,
-        yielding: Mapping[str, float] | None = None,
+        yielding: Mapping[str, Sequence[float]] | None = None,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -78,7 +81,9 @@ class Estimation(Phase):
         given = onsets or {}
         spoilt = [name for name in self.classes if name != CLEAN]
         self.onsets = {name: given.get(name, (DEGRADATIONS[name].typical[0],) * 2) for name in spoilt}
-        self.standing = torch.tensor([(yielding or {}).get(name, 1.0) for name in self.classes])
+        self.yielding = dict(yielding or {})
+        company = dict.fromkeys(self.yielding, FREQUENT) | {CLEAN: 0.0}
+        self.meeting = torch.tensor([company.get(name, 1.0) for name in self.classes])
         self.cutmix = DegradationCutMix(dict.fromkeys(spoilt, 1.0), regions=(0.0, 1.0))
 
     def training_step(self, batch: Tensor, _: int) -> Tensor:
@@ -113,11 +118,11 @@ class Estimation(Phase):
         """Two degradations for the first `composed` samples, in their natural order; one or none for the others."""
         batch = len(clean)
         single = torch.multinomial(self.frequencies.expand(batch, -1), 1, generator=generator)
-        spoiling = torch.tensor([float(name != CLEAN) for name in self.classes])
-        double = torch.multinomial(spoiling.expand(batch, -1), 2, generator=generator)
+        double = torch.multinomial(self.meeting.expand(batch, -1), 2, generator=generator)
         drawn = torch.where((torch.arange(batch) < composed)[:, None], double, single.expand(-1, 2))
         degraded = clean.clone()
         shares = torch.zeros(batch, len(self.classes))
+        standing = torch.ones(batch, len(self.classes))
         for name in ORDER:
             if name not in self.onsets:
                 continue
@@ -126,13 +131,16 @@ class Estimation(Phase):
             severity = self._severity(name, len(samples), generator)
             first, full = self.onsets[name]
             shares[samples, index] = ((severity - first) / max(full - first, 1e-6)).clamp(0, 1)
+            if name in self.yielding:
+                share, limit = self.yielding[name]
+                standing[samples, index] = torch.where(severity <= limit, share, 1.0)
             if len(samples):
                 here = samples.to(clean.device)
                 degraded[here] = degrade_variously(name, degraded[here], severity, generator)
         # A full measure of two damages is shared by their standing; what is missing to a full measure counts as clean.
         measure = shares.sum(1, keepdim=True).clamp_max(1)
-        standing = shares * self.standing
-        targets = measure * standing / standing.sum(1, keepdim=True).clamp_min(1e-6)
+        weighed = shares * standing
+        targets = measure * weighed / weighed.sum(1, keepdim=True).clamp_min(1e-6)
         if CLEAN in self.classes:
             targets[:, self.classes.index(CLEAN)] = 1 - targets.sum(1)
         fragile = [self.classes.index(name) for name in ("bits", "jpeg") if name in self.classes]

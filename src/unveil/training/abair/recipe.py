@@ -97,7 +97,7 @@ class EstimationStage(Stage):
     """A model file whose estimator training begins with; `shipped` is the model that comes with unveil. Classes that it
     does not know start afresh. Fresh weights otherwise."""
     onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
-    yielding: Mapping[str, float] = field(default_factory=dict[str, float])
+    yielding: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     crops: int = 4
     global_weight: float = 1.0
     clean_threshold: float = 0.5
@@ -110,9 +110,9 @@ class EstimationStage(Stage):
 
     def __post_init__(self) -> None:
         super(EstimationStage, self).__post_init__()
-        for name, standing in self.yielding.items():
-            if not standing > 0:
-                raise RecipeError(f"estimation.yielding.{name} must be above 0, got {standing}")
+        for name, entry in self.yielding.items():
+            if len(entry) != 2 or not (0 < entry[0] <= 1 and 0 <= entry[1] <= 1):
+                raise RecipeError(f"estimation.yielding.{name} is [share above 0, severity], both up to 1, got {entry}")
         for name, onset in self.onsets.items():
             if len(onset) != 2 or not 0 <= onset[0] <= onset[1] <= 1:
                 raise RecipeError(f"estimation.onsets.{name} must be two ascending severities in 0..1, got {onset}")

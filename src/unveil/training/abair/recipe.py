@@ -111,7 +111,8 @@ class EstimationStage(Stage):
     def __post_init__(self) -> None:
         super(EstimationStage, self).__post_init__()
         for name, entry in self.yielding.items():
-            if len(entry) != 2 or not (0 < entry[0] <= 1 and 0 <= entry[1] <= 1):
+            pair = entry if isinstance(entry, tuple | list) and len(entry) == 2 else (0, 0)
+            if not (0 < pair[0] <= 1 and 0 <= pair[1] <= 1):
                 raise RecipeError(f"estimation.yielding.{name} is [share above 0, severity], both up to 1, got {entry}")
         for name, onset in self.onsets.items():
             if len(onset) != 2 or not 0 <= onset[0] <= onset[1] <= 1:

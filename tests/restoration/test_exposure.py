@@ -122,3 +122,15 @@ def test_one_onnx_file_cannot_hold_it(tmp_path) -> None:
     with pytest.raises(InvalidRequest, match=r"'dark' .* exposed as a whole first"):
         export.write_onnx(exposing(("dark",)), tmp_path / "dark.onnx", weights={"dark": 1.0})
     assert export.write_onnx(exposing(("dark",)), tmp_path / "noise.onnx", weights={"noise": 1.0}).exists()
+
+
+def test_a_part_is_exposed_as_its_whole() -> None:
+    """The dark half of a picture that is bright elsewhere."""
+    picture = (scene(64, 128) * 255).astype(np.uint8)
+    picture[:, :64] //= 6
+    restorer = Restorer(exposing(("dark",)))
+    whole = restorer.restore(picture, weights={"dark": 1.0})
+    part = restorer.restore(picture[:, :48], weights={"dark": 1.0}, context=picture)
+    alone = restorer.restore(picture[:, :48], weights={"dark": 1.0})
+    assert np.abs(part[:, :32].astype(int) - whole[:, :32]).max() <= 1
+    assert np.abs(alone[:, :32].astype(int) - whole[:, :32]).mean() > 10

@@ -193,6 +193,7 @@ def restore(
     only: Iterable[str] | None = None,
     weights: Mapping[str, float] | None = None,
     blend: str | None = None,
+    rounds: int | None = None,
     quality: int | None = None,
     format: str | None = None,
     overwrite: bool = False,
@@ -212,7 +213,7 @@ def restore(
         cluster: "ray", or None for this process alone.
         actors: restorers at work at once; as many as the cluster has cores and memory for, by default.
         engine, threads, precision: those of `Restorer`, for each actor; one thread by default.
-        strength, only, weights, blend: those of `Restorer.run`.
+        strength, only, weights, blend, rounds: those of `Restorer.run`.
         quality, format, overwrite, pixel_limit (a number), strip: those of `unveil restore`.
         options: for fsspec, such as `endpoint_url`; credentials are better left to the environment of the workers.
         retries: how often a picture is tried again whose worker died.
@@ -235,6 +236,7 @@ def restore(
         blend=blend,
         strip=strip,
         precision=precision,
+        rounds=rounds,
     )
     run = prepare(
         [sources] if isinstance(sources, str | PathLike) else sources,

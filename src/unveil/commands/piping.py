@@ -69,6 +69,7 @@ def restore(path: Path, output: str | None, restorer: Restorer, wishes: Wishes, 
             weights=wishes.weights,
             only=wishes.only,
             blend=wishes.blend,
+            rounds=wishes.rounds,
             progress=hear,
         )
     result = metadata.strip(done.image, wishes.strip)

@@ -71,6 +71,16 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=1,
+            max=4,
+            help="Looks at a picture at most; 1 undoes only what is seen at first.",
+        ),
+    ] = None,
     threads: arguments.Threads = None,
     pixel_limit: arguments.PixelLimit = arguments.LARGEST_PICTURE,
 ) -> None:
@@ -93,7 +103,16 @@ def command(
             raise InvalidRequest("--prompt says all that --only, --weights and --blend say; give it alone")
         given = arguments.parse_prompt(prompt)
     wishes = Wishes(
-        strength, chosen, given, quality, overwrite, arguments.pixels(pixel_limit), blend, strip.value, precision.value
+        strength,
+        chosen,
+        given,
+        quality,
+        overwrite,
+        arguments.pixels(pixel_limit),
+        blend,
+        strip.value,
+        precision.value,
+        rounds,
     )
     at_scale = scale.is_meant(paths, output, cluster)
     if at_scale and watch:
@@ -240,4 +259,6 @@ def _sentence(record: Mapping[str, Any]) -> str:
         return f"{names}  {'looks clean, ' if clean else ''}unchanged  {seconds}"
     ranked = sorted(record["weights"].items(), key=lambda pair: -pair[1])
     said = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= 0.05)
+    for more in record.get("later", ()):
+        said += ", then " + ", ".join(f"{name} {weight:.2f}" for name, weight in more.items() if weight >= 0.05)
     return f"{names}  {said or 'nothing in particular'}  {seconds}"

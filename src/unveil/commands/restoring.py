@@ -33,6 +33,7 @@ class Wishes:
     blend: str | None = None
     strip: What = "none"
     precision: Precision = "fp32"
+    rounds: int | None = None
 
     @property
     def asks_for_encoding(self) -> bool:
@@ -47,7 +48,8 @@ class Wishes:
         blend = {} if self.blend is None else {"blend": self.blend}
         strip = {} if self.strip == "none" else {"strip": self.strip}
         precision = {} if self.precision == "fp32" else {"precision": self.precision}
-        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip, **precision})
+        rounds = {} if self.rounds is None else {"rounds": self.rounds}
+        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip, **precision, **rounds})
 
 
 @dataclass(slots=True)
@@ -144,6 +146,7 @@ class Restoring:
             weights=wishes.weights,
             only=wishes.only,
             blend=wishes.blend,
+            rounds=wishes.rounds,
             progress=tick,
         )
         details = details_of(done)
@@ -169,11 +172,16 @@ class Restoring:
 
 
 def details_of(done: Restoration) -> Record:
-    """What records and histories keep of how a picture was restored; `shrunk_to` only where memory ran out."""
+    """What records and histories keep of how a picture was restored.
+
+    `shrunk_to` is there only where memory ran out, `later` only where more was undone after a second look.
+    """
+    later = {"later": list(done.later)} if done.later else {}
     shrunk = {"shrunk_to": done.shrunk_to} if done.shrunk_to else {}
     return {
         "diagnosis": dict(done.diagnosis.ranked) if done.diagnosis else None,
         "weights": done.weights,
+        **later,
         "untouched": done.untouched,
         "seconds": round(done.seconds, 3),
         **shrunk,

@@ -63,6 +63,8 @@ class EstimatorCard:
     `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose probability of
     `clean` reaches `clean_threshold` is left untouched.
 
+    A restored picture is looked at again, and what is then seen of the classes in `again` is undone too.
+
     Of pictures held back from training, `accuracy` is the share whose class it named rightly, `confusion` how many of
     the class of a row it called the class of a column, and `ece` the expected calibration error, if that was measured.
     """
@@ -75,6 +77,7 @@ class EstimatorCard:
     global_weight: float = 0.5
     temperature: float = 1.0
     clean_threshold: float = 0.5
+    again: tuple[str, ...] = ()
     accuracy: float | None = None
     ece: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -90,6 +93,9 @@ class EstimatorCard:
         if (crops + 1) * side * side > LARGEST_VIEWS:
             found, most = f"{side} with {crops} crops", f"{LARGEST_VIEWS / 1e6:.0f} megapixels"
             raise values.wrong("side", found, f"no more than {most} of views")
+        again = values.names("again") if "again" in values.values else ()
+        if strangers := sorted(set(again) - set(classes[:-1] if CLEAN in classes else classes)):
+            raise values.wrong("again", repr(strangers[0]), "classes of degradations")
         return cls(
             name=values.text("name"),
             config=values.mapping("config"),
@@ -99,6 +105,7 @@ class EstimatorCard:
             global_weight=values.number("global_weight", 0.0),
             temperature=values.number("temperature", 1e-6),
             clean_threshold=values.number("clean_threshold", 0.0),
+            again=again,
             accuracy=values.optional("accuracy"),
             ece=values.optional("ece"),
             confusion=values.table("confusion", len(classes)),

@@ -19,6 +19,7 @@ from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis, exposure
 from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
+from unveil.restoration.exposure import Exposure
 from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
 from unveil.restoration.parts import mean_over_parts
@@ -30,6 +31,9 @@ from unveil.restoration.tiles import Plan, plan, side_of
 
 if TYPE_CHECKING:
     from unveil.images import Picture
+
+MOSTLY = 0.5
+"""The weight from which a degradation counts as undone, and the probability from which a second look believes it."""
 
 Result = TypeVar("Result")
 
@@ -43,6 +47,8 @@ class Options(TypedDict, total=False):
     blend: str | None
     prompt: Prompt | None
     mixing: Mixing
+    rounds: int | None
+    context: object
     progress: Progress | None
 
 
@@ -176,6 +182,8 @@ class Restorer:
         blend: str | None = None,
         prompt: Prompt | None = None,
         mixing: Mixing = "prompts",
+        rounds: int | None = None,
+        context: object = None,
         progress: Progress | None = None,
     ) -> Restoration:
         """Restore an image and tell how.
@@ -188,6 +196,11 @@ class Restorer:
             prompt: for models with prompts, in place of all these: `"rain"`, a mixture such as `{"dark": 0.6, "rain":
                 0.4}`, or `"auto"`, the default: the model's classifier chooses.
             mixing: what is averaged in a mixture: the `prompts`, or the `codes` that the model makes of each of them.
+            rounds: how often to look at most: a restored picture is looked at again, and what has come to light is
+                undone too, each degradation once. By default 2 where the model's card says what to look for, else 1.
+                What is given by hand, and a strength below 1, is done once.
+            context: the whole image of which this one is a part; what is taken once of a whole image, its exposure and
+                its codes, is taken of that one.
             progress: called with the tiles done and their number after every tile. What it raises ends the work.
 
         Without `weights` and `only`, a picture that the estimator takes for clean comes back untouched.
@@ -203,15 +216,39 @@ class Restorer:
             weights = weights_of(prompt, self.card, weights, only, blend)
         self._check(strength, weights, only, blend)
         check_mixing(mixing)
+        if rounds is not None and rounds < 1:
+            raise InvalidRequest(f"rounds is {rounds}, expected at least 1.")
         canvas = open_canvas(image)
         found, chosen = self._choose(canvas.pixels, weights, only, blend)
         tiles = shrunk_to = 0
         if strength == 0 or chosen is None:
             result = canvas.untouched()
         else:
-            tiles, shrunk_to, result = self._restore(canvas, chosen, strength, mixing, progress)
+            whole = canvas.pixels if context is None else open_canvas(context).pixels
+            tiles, shrunk_to, result = self._restore(canvas, whole, chosen, strength, mixing, progress)
+        later: list[dict[str, float]] = []
+        if tiles and chosen and found is not None and only is None and strength == 1:
+            for _ in range(1, self._rounds if rounds is None else rounds):
+                canvas = open_canvas(result)
+                undone = [name for each in (chosen, *later) for name, weight in each.items() if weight >= MOSTLY]
+                more = self._look_again(canvas.pixels, undone, blend)
+                if not more:
+                    break
+                count, shrunk, result = self._restore(canvas, canvas.pixels, more, 1.0, mixing, _after(tiles, progress))
+                tiles, shrunk_to = tiles + count, shrunk or shrunk_to
+                later.append(more)
         seconds = time.perf_counter() - started
-        return Restoration(result, found, chosen or {} if tiles else {}, tiles == 0, tiles, seconds, image, shrunk_to)
+        return Restoration(
+            image=result,
+            diagnosis=found,
+            weights=chosen or {} if tiles else {},
+            untouched=tiles == 0,
+            tiles=tiles,
+            seconds=seconds,
+            source=image,
+            shrunk_to=shrunk_to,
+            later=tuple(later),
+        )
 
     def choose(
         self,
@@ -275,6 +312,23 @@ class Restorer:
         spared = only is None and found.is_clean
         return found, None if spared else blending.weigh(rule, found.probabilities, undone, only=only)
 
+    @property
+    def _rounds(self) -> int:
+        return 2 if self.card.estimator and self.card.estimator.again else 1
+
+    def _look_again(self, pixels: NDArray[Any], undone: list[str], blend: str | None) -> dict[str, float]:
+        """What to undo of a picture that has been restored.
+
+        Nothing, unless what is likeliest of all is to be looked for again and has not been undone.
+        """
+        assert self.card.estimator is not None
+        sought = [name for name in self.card.estimator.again if name in self.card.degradations and name not in undone]
+        found = self._diagnose(pixels)
+        if found.main not in sought or found.probabilities[found.main] < MOSTLY:
+            return {}
+        seen = {name: share for name, share in found.probabilities.items() if name in sought or name == CLEAN}
+        return blending.weigh(blend or self.card.blend, seen, sought)
+
     def _check(
         self, strength: float, weights: Mapping[str, float] | None, only: list[str] | None, blend: str | None
     ) -> None:
@@ -321,15 +375,22 @@ class Restorer:
         return diagnosis.read_logits(logits, card, known, left_out=removed)
 
     def _restore(
-        self, canvas: Canvas, weights: dict[str, float], strength: float, mixing: Mixing, progress: Progress | None
+        self,
+        canvas: Canvas,
+        whole: NDArray[Any],
+        weights: dict[str, float],
+        strength: float,
+        mixing: Mixing,
+        progress: Progress | None,
     ) -> tuple[int, int, Any]:
         """Tiles run, the side that they were cut to if memory ran out (else 0), and the result."""
         pixels = canvas.pixels
-        codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(pixels)
+        codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(whole)
         restored = canvas.blank()
+        exposed = exposure.of_blend(whole, weights, self.card.exposing)
 
         def run(layout: Plan) -> int:
-            self._run_tiles(pixels, restored, layout, weights, codes, strength, progress)
+            self._run_tiles(pixels, restored, layout, weights, exposed, codes, strength, progress)
             return layout.count
 
         count, shrunk_to = self._in_tiles(pixels, run)
@@ -363,13 +424,13 @@ class Restorer:
         restored: NDArray[Any],
         layout: Plan,
         weights: dict[str, float],
+        exposed: Exposure,
         codes: dict[str, NDArray[Any]],
         strength: float,
         progress: Progress | None,
     ) -> None:
         blended = {} if self.card.prompts else weights
         network = self._sessions.open("restore", weights=blended, dimensions=_sides(layout))
-        exposed = exposure.of_blend(pixels, weights, self.card.exposing)
         restore_tiles(
             pixels,
             restored,
@@ -417,3 +478,8 @@ class Restorer:
 def _sides(layout: Plan) -> dict[str, int]:
     """The sizes that a network on tiles is opened for."""
     return {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
+
+
+def _after(tiles: int, progress: Progress | None) -> Progress | None:
+    """The progress of a later round, counted on from the tiles of the rounds before."""
+    return None if progress is None else lambda done, count: progress(tiles + done, tiles + count)

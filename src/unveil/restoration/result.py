@@ -19,8 +19,9 @@ class Restoration:
     `weights` are those of the adapters that were blended in, `diagnosis` is None where none was needed (weights given
     by hand, or a model without an estimator), `tiles` counts runs of the network, `untouched` says that the image is
     the input, bit for bit. `shrunk_to` is 0, or the side that tiles had to be cut to because memory ran out: the result
-    then differs a little from what it is elsewhere. `source` is the image as it was given: a path, a Picture or an
-    array, not copied.
+    then differs a little from what it is elsewhere. `later` are the weights of further rounds, what was undone after
+    the picture had been looked at again. `source` is the image as it was given: a path, a Picture or an array, not
+    copied.
     """
 
     image: Any
@@ -31,9 +32,12 @@ class Restoration:
     seconds: float
     source: Any = None
     shrunk_to: int = 0
+    later: tuple[dict[str, float], ...] = ()
 
     def __repr__(self) -> str:
-        said = "untouched" if self.untouched else ", ".join(f"{name} {w:.2f}" for name, w in self.weights.items())
+        rounds = (self.weights, *self.later)
+        listed = (", ".join(f"{name} {share:.2f}" for name, share in each.items()) for each in rounds)
+        said = "untouched" if self.untouched else ", then ".join(listed)
         given: object = self.image
         image = f"array {cast('NDArray[Any]', given).shape}" if isinstance(given, np.ndarray) else repr(given)
         return f"<Restoration of {image}: {said or 'restored'}, {self.seconds:.2f} s>"

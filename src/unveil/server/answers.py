@@ -75,6 +75,7 @@ class RestoredAnswer(BaseModel):
     file_name: str
     diagnosis: dict[str, float] | None
     weights: dict[str, float]
+    later: list[dict[str, float]] = Field(description="Weights of further rounds, after another look.")
     untouched: bool
     notes: list[str]
     seconds: float
@@ -100,6 +101,7 @@ def picture_response(done: Restored) -> InPieces:
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(done.file_name, safe='')}",
             "Unveil-Diagnosis": _json(_ranked(done)),
             "Unveil-Weights": _json(done.weights),
+            "Unveil-Later": _json(done.later),
             "Unveil-Untouched": _json(done.untouched),
             "Unveil-Notes": _json(done.notes),
             "Unveil-Seconds": f"{done.seconds:.3f}",
@@ -115,6 +117,7 @@ def json_response(done: Restored) -> InPieces:
         "file_name": done.file_name,
         "diagnosis": _ranked(done),
         "weights": done.weights,
+        "later": done.later,
         "untouched": done.untouched,
         "notes": done.notes,
         "seconds": round(done.seconds, 3),

@@ -164,7 +164,7 @@ def _add_work(app: FastAPI, restorer: Restorer, settings: Settings, figures: Fig
         responses={
             200: {
                 "description": "The picture with its metadata, or JSON where the caller accepts only that. "
-                "Headers: Unveil-Diagnosis, Unveil-Weights, Unveil-Untouched, Unveil-Notes (JSON), Unveil-Seconds.",
+                "Headers: Unveil-Diagnosis, -Weights, -Later, -Untouched, -Notes (JSON), Unveil-Seconds.",
                 "content": {
                     "image/*": {"schema": {"type": "string", "format": "binary"}},
                     "application/json": {"schema": RestoredAnswer.model_json_schema()},

@@ -78,6 +78,9 @@ class Options(BaseModel):
         AfterValidator(_check_rule),
         Field(description=f"How a diagnosis becomes weights: {', '.join(blending.RULES)}; the model's own if empty."),
     ] = None
+    rounds: Annotated[
+        int | None, Field(ge=1, le=4, description="Looks at the picture at most; the model's own number if empty.")
+    ] = None
     prompt: Annotated[
         Literal["auto"] | dict[str, float] | None,
         BeforeValidator(_parse_prompt, json_schema_input_type=str),

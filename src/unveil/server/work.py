@@ -48,6 +48,7 @@ class Restored:
     untouched: bool
     seconds: float
     notes: list[str] = field(default_factory=list[str])
+    later: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ def restore(restorer: Restorer, form: Form, options: Options, tick: Tick, *, pix
                 weights=weights,
                 only=options.only,
                 blend=options.blend,
+                rounds=options.rounds,
                 progress=tick,
             )
+            later = list(done.later)
             found, weights, untouched, seconds, result = (
                 done.diagnosis,
                 done.weights,
@@ -90,6 +93,7 @@ def restore(restorer: Restorer, form: Form, options: Options, tick: Tick, *, pix
                 done.image,
             )
         else:
+            later = []
             found, weights, untouched, seconds, result = _restore_part(
                 restorer, picture, options, weights, options.region, tick
             )
@@ -108,6 +112,7 @@ def restore(restorer: Restorer, form: Form, options: Options, tick: Tick, *, pix
             weights=weights,
             untouched=untouched,
             seconds=seconds,
+            later=later,
             notes=notes,
         )
 
@@ -172,7 +177,7 @@ def _restore_part(
     outer_left, outer_top = (max(start - margin, 0) // stride * stride for start in (left, top))
     outer_right, outer_bottom = min(left + width + margin, picture.width), min(top + height + margin, picture.height)
     outer = _cut(picture, outer_left, outer_top, outer_right, outer_bottom)
-    done = restorer.run(outer, strength=options.strength, weights=weights, progress=tick)
+    done = restorer.run(outer, strength=options.strength, weights=weights, context=picture, progress=tick)
     inner_left, inner_top = left - outer_left, top - outer_top
     inner = _cut(done.image, inner_left, inner_top, inner_left + width, inner_top + height)
     return found, done.weights, done.untouched, done.seconds, inner

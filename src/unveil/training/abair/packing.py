@@ -167,6 +167,7 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
         global_weight=stage.global_weight,
         temperature=float(calibration["temperature"]) * stage.sharpening,
         clean_threshold=stage.clean_threshold,
+        again=stage.again,
         # Calibrations of earlier versions know no more than the accuracy.
         accuracy=_known(calibration["accuracy"]),
         ece=_known(calibration.get("ece", math.nan)),

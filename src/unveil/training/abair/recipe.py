@@ -101,6 +101,7 @@ class EstimationStage(Stage):
     crops: int = 4
     global_weight: float = 1.0
     clean_threshold: float = 0.5
+    again: tuple[str, ...] = ()
     sharpening: float = 1.0
     """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
     held_out: int = 0

@@ -1,0 +1,93 @@
+"""Rounds: a restored picture is looked at again."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from toy import toy_model
+from unveil import models
+from unveil.errors import InvalidModel, InvalidRequest
+from unveil.restoration import Restorer
+from unveil.restoration.diagnosis import Diagnosis
+
+PICTURE = np.random.default_rng(3).integers(0, 255, (40, 56, 3), dtype=np.uint8)
+
+
+def looking(*, again: tuple[str, ...] = ("noise", "dark")) -> models.Model:
+    model = toy_model()
+    assert model.card.estimator is not None
+    card = dataclasses.replace(model.card, estimator=dataclasses.replace(model.card.estimator, again=again))
+    return dataclasses.replace(model, card=card)
+
+
+def seeing(monkeypatch: pytest.MonkeyPatch, *looks: dict[str, float], again: tuple[str, ...] = ("noise", "dark")):
+    """A restorer that sees these things, look by look, and the pictures that it looked at."""
+    restorer, seen, told = Restorer(looking(again=again), threads=1), [], iter(looks)
+
+    def diagnose(pixels):
+        seen.append(np.array(pixels))
+        found = {"noise": 0.0, "dark": 0.0, "clean": 0.0, **next(told)}
+        return Diagnosis(found, {name: name for name in found})
+
+    monkeypatch.setattr(restorer, "_diagnose", diagnose)
+    return restorer, seen
+
+
+def test_what_comes_to_light_is_undone_too(monkeypatch) -> None:
+    restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 0.8, "clean": 0.2})
+    counts = []
+    done = restorer.run(PICTURE, progress=lambda tiles, count: counts.append((tiles, count)))
+    plain = Restorer(toy_model(), threads=1)
+    first = plain.restore(PICTURE, weights={"noise": 0.9, "dark": 0.1})
+    assert np.array_equal(seen[1], first)
+    assert np.array_equal(done.image, plain.restore(first, weights={"dark": 0.8}))
+    assert done.weights == {"noise": 0.9, "dark": 0.1}
+    assert done.later == ({"dark": 0.8},)
+    assert (done.tiles, counts) == (2, [(1, 1), (2, 2)])
+    assert "noise 0.90, dark 0.10, then dark 0.80" in repr(done)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [{"clean": 1.0}, {"noise": 1.0}, {"dark": 0.45, "noise": 0.3, "clean": 0.25}],
+    ids=["clean", "the same once more", "unsure"],
+)
+def test_one_round_where_nothing_else_is_seen_plainly(monkeypatch, second) -> None:
+    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, second)
+    done = restorer.run(PICTURE)
+    assert (len(seen), done.later, done.tiles) == (2, (), 1)
+
+
+def test_only_what_the_card_names_is_looked_for(monkeypatch) -> None:
+    restorer, _ = seeing(monkeypatch, {"dark": 1.0}, {"noise": 1.0}, again=("dark",))
+    assert restorer.run(PICTURE).later == ()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rounds": 1}, {"strength": 0.5}, {"only": ["noise"]}, {"weights": {"noise": 1.0}}, {"blend": "oracle:noise"}],
+)
+def test_what_is_asked_for_by_hand_is_done_once(monkeypatch, options) -> None:
+    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, {"dark": 1.0})
+    assert restorer.run(PICTURE, **options).later == ()
+    assert len(seen) <= 1
+
+
+def test_no_second_look_without_a_word_of_the_card_and_none_at_clean_pictures(monkeypatch) -> None:
+    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, {"dark": 1.0}, again=())
+    assert (restorer.run(PICTURE).later, len(seen)) == ((), 1)
+    restorer, seen = seeing(monkeypatch, {"clean": 1.0}, {"dark": 1.0})
+    assert (restorer.run(PICTURE).untouched, len(seen)) == (True, 1)
+
+
+def test_wrong_numbers_and_names_are_refused(tmp_path) -> None:
+    with pytest.raises(InvalidRequest, match="rounds is 0"):
+        Restorer(looking(), threads=1).run(PICTURE, rounds=0)
+    path = models.write(looking(), tmp_path / "model.safetensors")
+    assert models.read(path).card.estimator.again == ("noise", "dark")
+    for wrong in (("fog",), ("clean",)):
+        with pytest.raises(InvalidModel, match="again"):
+            models.read(models.write(looking(again=wrong), tmp_path / "wrong.safetensors"))

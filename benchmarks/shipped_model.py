@@ -177,7 +177,7 @@ def _slight(restorer: Restorer, truths: list[Pixels]) -> None:
 
 
 def _mixed(restorer: Restorer, truths: list[Pixels]) -> None:
-    rules = ("oh", "sw")
+    rules = ("oh", "sw", "topk:1")
     print(f"\n| several at once | input | {' | '.join(rules)} |\n|---|---:|" + "---:|" * len(rules))
     for name, damage in MIXED.items():
         found = {

@@ -56,13 +56,18 @@ def test_what_comes_to_light_is_undone_too(monkeypatch) -> None:
     ids=["clean", "the same once more", "unsure"],
 )
 def test_one_round_where_nothing_else_is_seen_plainly(monkeypatch, second) -> None:
-    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, second)
+    restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, second)
     done = restorer.run(PICTURE)
     assert (len(seen), done.later, done.tiles) == (2, (), 1)
 
 
+def test_what_had_left_no_trace_at_first_is_not_believed(monkeypatch) -> None:
+    restorer, seen = seeing(monkeypatch, {"noise": 0.99, "dark": 0.01}, {"dark": 1.0})
+    assert (restorer.run(PICTURE).later, len(seen)) == ((), 2)
+
+
 def test_only_what_the_card_names_is_looked_for(monkeypatch) -> None:
-    restorer, _ = seeing(monkeypatch, {"dark": 1.0}, {"noise": 1.0}, again=("dark",))
+    restorer, _ = seeing(monkeypatch, {"dark": 0.9, "noise": 0.1}, {"noise": 1.0}, again=("dark",))
     assert restorer.run(PICTURE).later == ()
 
 
@@ -71,13 +76,13 @@ def test_only_what_the_card_names_is_looked_for(monkeypatch) -> None:
     [{"rounds": 1}, {"strength": 0.5}, {"only": ["noise"]}, {"weights": {"noise": 1.0}}, {"blend": "oracle:noise"}],
 )
 def test_what_is_asked_for_by_hand_is_done_once(monkeypatch, options) -> None:
-    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, {"dark": 1.0})
+    restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 1.0})
     assert restorer.run(PICTURE, **options).later == ()
     assert len(seen) <= 1
 
 
 def test_no_second_look_without_a_word_of_the_card_and_none_at_clean_pictures(monkeypatch) -> None:
-    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, {"dark": 1.0}, again=())
+    restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 1.0}, again=())
     assert (restorer.run(PICTURE).later, len(seen)) == ((), 1)
     restorer, seen = seeing(monkeypatch, {"clean": 1.0}, {"dark": 1.0})
     assert (restorer.run(PICTURE).untouched, len(seen)) == (True, 1)

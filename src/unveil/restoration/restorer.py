@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MOSTLY = 0.5
 """The weight from which a degradation counts as undone, and the probability from which a second look believes it."""
+TRACE = 0.02
+"""The probability in the first diagnosis from which a second look may find a degradation."""
 
 Result = TypeVar("Result")
 
@@ -231,7 +233,7 @@ class Restorer:
             for _ in range(1, self._rounds if rounds is None else rounds):
                 canvas = open_canvas(result)
                 undone = [name for each in (chosen, *later) for name, weight in each.items() if weight >= MOSTLY]
-                more = self._look_again(canvas.pixels, undone, blend)
+                more = self._look_again(canvas.pixels, found, undone, blend)
                 if not more:
                     break
                 count, shrunk, result = self._restore(canvas, canvas.pixels, more, 1.0, mixing, _after(tiles, progress))
@@ -316,13 +318,17 @@ class Restorer:
     def _rounds(self) -> int:
         return 2 if self.card.estimator and self.card.estimator.again else 1
 
-    def _look_again(self, pixels: NDArray[Any], undone: list[str], blend: str | None) -> dict[str, float]:
+    def _look_again(
+        self, pixels: NDArray[Any], first: Diagnosis, undone: list[str], blend: str | None
+    ) -> dict[str, float]:
         """What to undo of a picture that has been restored.
 
-        Nothing, unless what is likeliest of all is to be looked for again and has not been undone.
+        Nothing, unless what is likeliest of all is to be looked for again, has not been undone, and had left a trace
+        in the first diagnosis: what a restoration itself leaves behind may look like damage.
         """
         assert self.card.estimator is not None
-        sought = [name for name in self.card.estimator.again if name in self.card.degradations and name not in undone]
+        traces = {name for name, share in first.probabilities.items() if share >= TRACE and name not in undone}
+        sought = [name for name in self.card.estimator.again if name in self.card.degradations and name in traces]
         found = self._diagnose(pixels)
         if found.main not in sought or found.probabilities[found.main] < MOSTLY:
             return {}

@@ -63,7 +63,7 @@ def model(chain: AbairChain) -> Model:
             for degradation, adapter in adapters.items()
         },
         estimator=estimator,
-        blend="sw" if estimator else "none",
+        blend=recipe.estimation.blend if estimator else "none",
         codes=("code",) if network.code else (),
         map=regions,
         summary=recipe.card.summary,

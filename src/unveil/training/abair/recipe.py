@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from unveil.errors import RecipeError
+from unveil.errors import InvalidRequest, RecipeError
 from unveil.models.card import CLEAN
+from unveil.restoration import blending
 from unveil.training.recipe import CardSection, PhotographsSection, Recipe, Stage, section
 
 
@@ -102,6 +103,8 @@ class EstimationStage(Stage):
     global_weight: float = 1.0
     clean_threshold: float = 0.5
     again: tuple[str, ...] = ()
+    blend: str = "sw"
+    """The model's own rule of blending."""
     sharpening: float = 1.0
     """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
     held_out: int = 0
@@ -111,6 +114,10 @@ class EstimationStage(Stage):
 
     def __post_init__(self) -> None:
         super(EstimationStage, self).__post_init__()
+        try:
+            blending.read_rule(self.blend)
+        except InvalidRequest as error:
+            raise RecipeError(f"estimation.blend: {error}") from None
         for name, entry in self.yielding.items():
             pair = entry if isinstance(entry, tuple | list) and len(entry) == 2 else (0, 0)
             if not (0 < pair[0] <= 1 and 0 <= pair[1] <= 1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
@@ -15,7 +16,8 @@ from typing import Any, Literal, cast
 from unveil.errors import InvalidModel, ModelTooNew
 
 FORMAT = 1
-RULES = ("sw", "oh", "none")
+RULES = re.compile(r"sw|oh|auto|none|topk:[1-9][0-9]{0,2}|threshold:0?\.[0-9]{1,6}")
+"""Rules of blending that a card may name (`unveil.restoration.blending`): those that need nothing but a diagnosis."""
 CLEAN = "clean"
 
 # No network comes near these; a card beyond them is damaged or hostile, and would only fail later by exhausting memory.
@@ -190,8 +192,8 @@ class Card:
     def _from_fields(cls, values: Fields) -> Card:
         network = values.nested("network")
         blend = values.text("blend")
-        if blend not in RULES:
-            raise values.wrong("blend", repr(blend), f"one of {', '.join(RULES)}")
+        if not RULES.fullmatch(blend):
+            raise values.wrong("blend", repr(blend), "sw, oh, auto, none, topk:1 or threshold:0.02")
         degradations = values.mapping("degradations")
         for degradation, printed in degradations.items():
             if not isinstance(printed, str):

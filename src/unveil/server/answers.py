@@ -37,7 +37,7 @@ class ModelFacts(BaseModel):
     licence: str
     degradations: dict[str, str] = Field(description="What it can undo: identifier to printed name.")
     diagnoses: bool = Field(description="Whether it can tell by itself what is wrong.")
-    blend: str = Field(description="Its rule for weights: sw, oh or none.")
+    blend: str = Field(description="Its rule for weights: sw, oh, topk:1, none ...")
 
 
 class ModelsAnswer(BaseModel):

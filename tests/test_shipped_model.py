@@ -35,7 +35,7 @@ def test_the_card_says_what_people_need_to_know(restorer: unveil.Restorer) -> No
     assert card.licence
     assert card.summary
     assert "photographs" in card.training_data
-    assert list(card.degradations) == ["noise", "blur", "rain", "haze", "dark", "jpeg", "bits", "snow"]
+    assert list(card.degradations) == ["noise", "blur", "rain", "haze", "dark", "jpeg", "bits", "snow", "lowres"]
     assert card.estimator is not None
     assert card.estimator.classes == (*card.degradations, "clean")
     assert card.metrics

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from unveil.errors import InvalidModel, ModelTooNew
 
@@ -133,7 +133,7 @@ class Card:
     degradations: dict[str, str]
     adapters: dict[str, AdapterCard]
     estimator: EstimatorCard | None = None
-    blend: Literal["sw", "oh", "none"] = "sw"
+    blend: str = "sw"
     footprint: int = 0
     codes: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()

@@ -172,14 +172,7 @@ class Worker:
         picture = images.read(data, pixel_limit=wishes.pixel_limit)
         output = task.settle(depth=picture.depth, has_alpha=picture.alpha is not None)
         suffix = PurePosixPath(output).suffix.lower()
-        done = self.restorer.run(
-            picture,
-            strength=wishes.strength,
-            weights=wishes.weights,
-            only=wishes.only,
-            blend=wishes.blend,
-            rounds=wishes.rounds,
-        )
+        done = self.restorer.run(picture, **wishes.choices)
         if done.untouched and not wishes.asks_for_encoding and suffix in images.FORMATS[picture.format].suffixes:
             # Encoding it once more would cost quality for nothing.
             return output, data, done

@@ -63,15 +63,7 @@ def restore(path: Path, output: str | None, restorer: Restorer, wishes: Wishes, 
         def hear(done: int, total: int) -> None:
             stop_if_asked()
 
-        done = restorer.run(
-            picture,
-            strength=wishes.strength,
-            weights=wishes.weights,
-            only=wishes.only,
-            blend=wishes.blend,
-            rounds=wishes.rounds,
-            progress=hear,
-        )
+        done = restorer.run(picture, **wishes.choices, progress=hear)
     result = metadata.strip(done.image, wishes.strip)
     if target is not None:
         images.write(result, target, quality=wishes.quality, overwrite=wishes.overwrite)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unveil.engines import Precision
     from unveil.images.metadata import What
     from unveil.restoration import Restoration, Restorer
+    from unveil.restoration.restorer import Choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,17 @@ class Wishes:
     def asks_for_encoding(self) -> bool:
         """Whether a picture that needs nothing must be written anew all the same."""
         return self.quality is not None or self.strip != "none"
+
+    @property
+    def choices(self) -> Choices:
+        """How to restore, as `Restorer.run` takes it."""
+        return {
+            "strength": self.strength,
+            "weights": self.weights,
+            "only": self.only,
+            "blend": self.blend,
+            "rounds": self.rounds,
+        }
 
     def digest(self, model: Path) -> str:
         """What tells results of these wishes and this model file from all others."""
@@ -140,15 +152,7 @@ class Restoring:
         target = job.settle(depth=picture.depth, has_alpha=picture.alpha is not None)
         overwrite = wishes.overwrite or target == stale
         refuse_existing(target, overwrite)
-        done = self.restorer.run(
-            picture,
-            strength=wishes.strength,
-            weights=wishes.weights,
-            only=wishes.only,
-            blend=wishes.blend,
-            rounds=wishes.rounds,
-            progress=tick,
-        )
+        done = self.restorer.run(picture, **wishes.choices, progress=tick)
         details = details_of(done)
 
         def announce(data: bytes) -> None:

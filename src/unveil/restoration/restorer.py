@@ -40,16 +40,21 @@ TRACE = 0.02
 Result = TypeVar("Result")
 
 
-class Options(TypedDict, total=False):
-    """The options of `Restorer.run`."""
+class Choices(TypedDict, total=False):
+    """What to undo and how far: the options of `Restorer.run` that do not depend on the image or its caller."""
 
     strength: float
     weights: Mapping[str, float] | None
     only: Iterable[str] | None
     blend: str | None
+    rounds: int | None
+
+
+class Options(Choices, total=False):
+    """The options of `Restorer.run`."""
+
     prompt: Prompt | None
     mixing: Mixing
-    rounds: int | None
     context: object
     progress: Progress | None
 

@@ -106,7 +106,8 @@ def test_the_interface_is_described(service):
     restore = described["paths"]["/v1/restore"]["post"]
     form = restore["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {
-        "file", "strength", "weights", "only", "blend", "rounds", "prompt", "format", "quality", "strip", "region",
+        "file", "strength", "weights", "only", "blend", "rounds", "ensemble", "prompt", "format", "quality",
+        "strip", "region",
     }  # fmt: skip
     assert {"200", "401", "403", "408", "413", "415", "422", "429", "500", "503"} <= set(restore["responses"])
 

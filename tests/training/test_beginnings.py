@@ -116,3 +116,40 @@ def test_a_run_that_goes_on_counts_from_where_it_stopped(
     shown = capfd.readouterr().err
     assert "4/6" in shown
     assert "6/6" in shown
+
+
+def test_a_network_with_more_blocks_begins_as_the_smaller_one_ended(model: Model) -> None:
+    grown = FastNAF(width=8, encoder=(3,), middle=2, decoder=(2,))
+    beginnings.base(grown, model)
+    small = network()
+    beginnings.base(small, model)
+    picture = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(grown.eval()(picture), small.eval()(picture), atol=1e-6, rtol=0)
+        assert not torch.equal(small(picture), FastNAF(width=8, encoder=(1,), middle=1, decoder=(1,))(picture))
+
+
+def test_blocks_that_change_the_picture_at_once_are_refused(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown = FastNAF(width=8, encoder=(2,), middle=1, decoder=(1,))
+    torch.nn.init.ones_(grown.get_parameter("encoders.0.1.beta"))
+    with pytest.raises(RecipeError, match="does not begin as that does"):
+        beginnings.base(grown, model)
+
+
+def test_an_estimator_is_adopted_as_it_is(finished: Path, recipe: Path, photographs: Path, tmp_path: Path) -> None:
+    """Beside a grown base: nothing of it is trained, and its card comes along."""
+    start = finished / "model.safetensors"
+    changes = (
+        "network={name: fastnaf, width: 8, encoder: [2], middle: 1, decoder: [1]}", "card.ensemble=2",
+        f"pretraining.start={start}", f"adaptation.start={start}", f"estimation={{adopt: {start}, blend: oh}}",
+    )  # fmt: skip
+    run(recipe, photographs, tmp_path, *changes, phases=["all"])
+    former, made = models.read(start), models.read(tmp_path / "model.safetensors")
+    assert made.card.estimator == former.card.estimator
+    assert made.graphs["estimate"] == former.graphs["estimate"]
+    assert all((value == made.weights["estimate"][name]).all() for name, value in former.weights["estimate"].items())
+    assert (made.card.blend, made.card.ensemble) == ("oh", 2)
+    assert not (tmp_path / "estimation").exists()
+    assert made.card.recipe["estimation"]["adopt"] == "model.safetensors"
+    with pytest.raises(RecipeError, match="tells noise, dark, clean apart, but the recipe has adapters for noise"):
+        run(recipe, photographs, tmp_path, *changes, "adapters={noise: {}}", phases=["export"])

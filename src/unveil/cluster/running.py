@@ -194,6 +194,7 @@ def restore(
     weights: Mapping[str, float] | None = None,
     blend: str | None = None,
     rounds: int | None = None,
+    ensemble: int | None = None,
     quality: int | None = None,
     format: str | None = None,
     overwrite: bool = False,
@@ -213,7 +214,7 @@ def restore(
         cluster: "ray", or None for this process alone.
         actors: restorers at work at once; as many as the cluster has cores and memory for, by default.
         engine, threads, precision: those of `Restorer`, for each actor; one thread by default.
-        strength, only, weights, blend, rounds: those of `Restorer.run`.
+        strength, only, weights, blend, rounds, ensemble: those of `Restorer.run`.
         quality, format, overwrite, pixel_limit (a number), strip: those of `unveil restore`.
         options: for fsspec, such as `endpoint_url`; credentials are better left to the environment of the workers.
         retries: how often a picture is tried again whose worker died.
@@ -237,6 +238,7 @@ def restore(
         strip=strip,
         precision=precision,
         rounds=rounds,
+        ensemble=ensemble,
     )
     run = prepare(
         [sources] if isinstance(sources, str | PathLike) else sources,

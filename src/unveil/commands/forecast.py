@@ -31,16 +31,18 @@ def megapixels(pictures: Sequence[Path]) -> float:
     return sum(map(_megapixels, looked)) * len(pictures) / max(len(looked), 1)
 
 
-def seconds_per_megapixel(restorer: Restorer, weights: dict[str, float] | None = None) -> float:
+def seconds_per_megapixel(
+    restorer: Restorer, weights: dict[str, float] | None = None, ensemble: int | None = None
+) -> float:
     """Measured on a small square of noise, after one run to warm up."""
     import numpy as np
 
     square = np.random.default_rng(0).integers(0, 256, (SAMPLE_SIDE, SAMPLE_SIDE, 3), np.uint8)
     # A blend given by hand, so that an estimator that takes noise for clean does not end the sample at once.
     wished = weights or dict.fromkeys(list(restorer.card.degradations)[:1], 1.0) or None
-    restorer.run(square, weights=wished)
+    restorer.run(square, weights=wished, ensemble=ensemble)
     started = time.perf_counter()
-    restorer.run(square, weights=wished)
+    restorer.run(square, weights=wished, ensemble=ensemble)
     return (time.perf_counter() - started) / (SAMPLE_SIDE * SAMPLE_SIDE / 1e6)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unveil.engines import Precision
     from unveil.images.metadata import What
     from unveil.restoration import Restoration, Restorer
-    from unveil.restoration.restorer import Choices
+    from unveil.restoration.options import Choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Wishes:
     strip: What = "none"
     precision: Precision = "fp32"
     rounds: int | None = None
+    ensemble: int | None = None
 
     @property
     def asks_for_encoding(self) -> bool:
@@ -50,6 +51,7 @@ class Wishes:
             "only": self.only,
             "blend": self.blend,
             "rounds": self.rounds,
+            "ensemble": self.ensemble,
         }
 
     def digest(self, model: Path) -> str:
@@ -60,8 +62,9 @@ class Wishes:
         blend = {} if self.blend is None else {"blend": self.blend}
         strip = {} if self.strip == "none" else {"strip": self.strip}
         precision = {} if self.precision == "fp32" else {"precision": self.precision}
-        rounds = {} if self.rounds is None else {"rounds": self.rounds}
-        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip, **precision, **rounds})
+        later = {"rounds": self.rounds, "ensemble": self.ensemble}
+        given = {name: value for name, value in later.items() if value is not None}
+        return digest_of_settings({"model": digest_of(model), **wished, **blend, **strip, **precision, **given})
 
 
 @dataclass(slots=True)

@@ -19,6 +19,8 @@ FORMAT = 1
 RULES = re.compile(r"sw|oh|auto|none|topk:[1-9][0-9]{0,2}|threshold:0?\.[0-9]{1,6}")
 """Rules of blending that a card may name (`unveil.restoration.blending`): those that need nothing but a diagnosis."""
 CLEAN = "clean"
+ENSEMBLES = (1, 2, 4, 8)
+"""How many views of a tile can be averaged over."""
 
 # No network comes near these; a card beyond them is damaged or hostile, and would only fail later by exhausting memory.
 LARGEST_STEP = 4096
@@ -118,6 +120,8 @@ class EstimatorCard:
 class Card:
     """Everything about a model that is not an array. `network` has the keys `name` and `config`.
 
+    `ensemble` is the number of views that every tile is averaged over, unless the user says otherwise.
+
     `footprint` is how many bytes of working memory the restoring network needs for a pixel, in float32 and counted, not
     measured; 0 where nobody counted. `codes` are inputs of the restoring network beside the image, computed once per
     picture. With `prompts`, the names of the rows of the table `prompts`, they come from a prompt; otherwise from the
@@ -134,6 +138,7 @@ class Card:
     adapters: dict[str, AdapterCard]
     estimator: EstimatorCard | None = None
     blend: str = "sw"
+    ensemble: int = 1
     footprint: int = 0
     codes: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
@@ -216,6 +221,7 @@ class Card:
             adapters={name: AdapterCard.from_fields(adapters.nested(name)) for name in adapters.values},
             estimator=estimator,
             blend=blend,
+            ensemble=values.choice("ensemble", ENSEMBLES) if "ensemble" in values.values else 1,
             footprint=values.integer("footprint", 0, None) if "footprint" in values.values else 0,
             codes=values.names("codes"),
             prompts=values.names("prompts") if "prompts" in values.values else (),
@@ -262,6 +268,12 @@ class Fields:
             raise self.wrong(key, _kind(value), "an integer")
         if value < low or (high is not None and value > high):
             raise self.wrong(key, str(value), f"at least {low}" if high is None else f"{low} to {high}")
+        return value
+
+    def choice(self, key: str, known: tuple[int, ...]) -> int:
+        value = self.integer(key, min(known), max(known))
+        if value not in known:
+            raise self.wrong(key, str(value), f"one of {', '.join(map(str, known))}")
         return value
 
     def switch(self, key: str) -> bool:

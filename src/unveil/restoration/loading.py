@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from unveil import models
 from unveil.restoration.diagnosis import Diagnosis
-from unveil.restoration.restorer import Options, Restorer
+from unveil.restoration.options import Options
+from unveil.restoration.restorer import Restorer
 
 if TYPE_CHECKING:
     from unveil.images import Picture

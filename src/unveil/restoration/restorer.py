@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,12 @@ from unveil.models import Card, Facts, Model, describe
 from unveil.models.card import CLEAN
 from unveil.models.file import PROMPTS
 from unveil.restoration import blending, diagnosis, exposure
+from unveil.restoration import ensemble as ensembles
 from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
-from unveil.restoration.exposure import Exposure
 from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
+from unveil.restoration.options import Options
 from unveil.restoration.parts import mean_over_parts
 from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
 from unveil.restoration.result import Restoration
@@ -38,25 +39,6 @@ TRACE = 0.02
 """The probability in the first diagnosis from which a second look may find a degradation."""
 
 Result = TypeVar("Result")
-
-
-class Choices(TypedDict, total=False):
-    """What to undo and how far: the options of `Restorer.run` that do not depend on the image or its caller."""
-
-    strength: float
-    weights: Mapping[str, float] | None
-    only: Iterable[str] | None
-    blend: str | None
-    rounds: int | None
-
-
-class Options(Choices, total=False):
-    """The options of `Restorer.run`."""
-
-    prompt: Prompt | None
-    mixing: Mixing
-    context: object
-    progress: Progress | None
 
 
 class Restorer:
@@ -146,7 +128,7 @@ class Restorer:
         pixels = open_canvas(image).pixels
 
         def look(layout: Plan) -> DamageMap:
-            network = self._sessions.open("map", dimensions=_sides(layout))
+            network = self._sessions.open("map", dimensions=_sides(layout.rows.tile, layout.columns.tile))
             return map_tiles(
                 pixels,
                 layout,
@@ -190,6 +172,7 @@ class Restorer:
         prompt: Prompt | None = None,
         mixing: Mixing = "prompts",
         rounds: int | None = None,
+        ensemble: int | None = None,
         context: object = None,
         progress: Progress | None = None,
     ) -> Restoration:
@@ -206,6 +189,8 @@ class Restorer:
             rounds: how often to look at most: a restored picture is looked at again, and what has come to light is
                 undone too, each degradation once. By default 2 where the model's card says what to look for, else 1.
                 What is given by hand, and a strength below 1, is done once.
+            ensemble: views of every tile to average over, 1, 2, 4 or 8, each as much work as one alone
+                (`unveil.restoration.ensemble`); by default the card's.
             context: the whole image of which this one is a part; what is taken once of a whole image, its exposure and
                 its codes, is taken of that one.
             progress: called with the tiles done and their number after every tile. What it raises ends the work.
@@ -225,6 +210,8 @@ class Restorer:
         check_mixing(mixing)
         if rounds is not None and rounds < 1:
             raise InvalidRequest(f"rounds is {rounds}, expected at least 1.")
+        size = self.card.ensemble if ensemble is None else ensemble
+        ensembles.check(size)
         canvas = open_canvas(image)
         found, chosen = self._choose(canvas.pixels, weights, only, blend)
         tiles = shrunk_to = 0
@@ -232,7 +219,7 @@ class Restorer:
             result = canvas.untouched()
         else:
             whole = canvas.pixels if context is None else open_canvas(context).pixels
-            tiles, shrunk_to, result = self._restore(canvas, whole, chosen, strength, mixing, progress)
+            tiles, shrunk_to, result = self._restore(canvas, whole, chosen, strength, mixing, size, progress)
         later: list[dict[str, float]] = []
         if tiles and chosen and found is not None and only is None and strength == 1:
             for _ in range(1, self._rounds if rounds is None else rounds):
@@ -241,7 +228,9 @@ class Restorer:
                 more = self._look_again(canvas.pixels, found, undone, blend)
                 if not more:
                     break
-                count, shrunk, result = self._restore(canvas, canvas.pixels, more, 1.0, mixing, _after(tiles, progress))
+                count, shrunk, result = self._restore(
+                    canvas, canvas.pixels, more, 1.0, mixing, size, _after(tiles, progress)
+                )
                 tiles, shrunk_to = tiles + count, shrunk or shrunk_to
                 later.append(more)
         seconds = time.perf_counter() - started
@@ -392,19 +381,33 @@ class Restorer:
         weights: dict[str, float],
         strength: float,
         mixing: Mixing,
+        ensemble: int,
         progress: Progress | None,
     ) -> tuple[int, int, Any]:
         """Tiles run, the side that they were cut to if memory ran out (else 0), and the result."""
         pixels = canvas.pixels
         codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(whole)
+        blended = {} if self.card.prompts else weights
         restored = canvas.blank()
         exposed = exposure.of_blend(whole, weights, self.card.exposing)
 
-        def run(layout: Plan) -> int:
-            self._run_tiles(pixels, restored, layout, weights, exposed, codes, strength, progress)
+        def network(tile: NDArray[Any]) -> NDArray[Any]:
+            # Ensembles of eight have tiles on their side, too.
+            opened = self._sessions.open("restore", weights=blended, dimensions=_sides(*tile.shape[-2:]))
+            return opened(image=tile, **codes)["restored"]
+
+        def work(layout: Plan) -> int:
+            restore_tiles(
+                pixels,
+                restored,
+                layout,
+                lambda tile: ensembles.mean_of_views(exposed(tile), network, ensemble),
+                strength=strength,
+                progress=progress,
+            )
             return layout.count
 
-        count, shrunk_to = self._in_tiles(pixels, run)
+        count, shrunk_to = self._in_tiles(pixels, work)
         return count, shrunk_to, canvas.finish()
 
     def _in_tiles(self, pixels: NDArray[Any], work: Callable[[Plan], Result]) -> tuple[Result, int]:
@@ -428,28 +431,6 @@ class Restorer:
                 if smaller.area >= layout.area:
                     raise
                 layout = smaller
-
-    def _run_tiles(
-        self,
-        pixels: NDArray[Any],
-        restored: NDArray[Any],
-        layout: Plan,
-        weights: dict[str, float],
-        exposed: Exposure,
-        codes: dict[str, NDArray[Any]],
-        strength: float,
-        progress: Progress | None,
-    ) -> None:
-        blended = {} if self.card.prompts else weights
-        network = self._sessions.open("restore", weights=blended, dimensions=_sides(layout))
-        restore_tiles(
-            pixels,
-            restored,
-            layout,
-            lambda tile: network(image=exposed(tile), **codes)["restored"],
-            strength=strength,
-            progress=progress,
-        )
 
     def _plan(self, pixels: NDArray[Any], side: int | None = None) -> Plan:
         card = self.card
@@ -486,9 +467,9 @@ class Restorer:
         return found[name]
 
 
-def _sides(layout: Plan) -> dict[str, int]:
+def _sides(height: int, width: int) -> dict[str, int]:
     """The sizes that a network on tiles is opened for."""
-    return {"batch": 1, "height": layout.rows.tile, "width": layout.columns.tile}
+    return {"batch": 1, "height": height, "width": width}
 
 
 def _after(tiles: int, progress: Progress | None) -> Progress | None:

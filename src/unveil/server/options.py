@@ -43,6 +43,10 @@ def _parse_names(text: Any) -> Any:
     return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else text
 
 
+def _parse_number(text: Any) -> Any:
+    return int(text) if isinstance(text, str) and text.isdigit() else text
+
+
 def _check_rule(text: str | None) -> str | None:
     if text is not None:
         blending.read_rule(text)
@@ -80,6 +84,11 @@ class Options(BaseModel):
     ] = None
     rounds: Annotated[
         int | None, Field(ge=1, le=4, description="Looks at the picture at most; the model's own number if empty.")
+    ] = None
+    ensemble: Annotated[
+        Literal[1, 2, 4, 8] | None,
+        BeforeValidator(_parse_number, json_schema_input_type=str),
+        Field(description="Turned views to average over, each as much work as one; the model's own number if empty."),
     ] = None
     prompt: Annotated[
         Literal["auto"] | dict[str, float] | None,

@@ -82,6 +82,7 @@ def restore(restorer: Restorer, form: Form, options: Options, tick: Tick, *, pix
                 only=options.only,
                 blend=options.blend,
                 rounds=options.rounds,
+                ensemble=options.ensemble,
                 progress=tick,
             )
             later = list(done.later)
@@ -177,7 +178,14 @@ def _restore_part(
     outer_left, outer_top = (max(start - margin, 0) // stride * stride for start in (left, top))
     outer_right, outer_bottom = min(left + width + margin, picture.width), min(top + height + margin, picture.height)
     outer = _cut(picture, outer_left, outer_top, outer_right, outer_bottom)
-    done = restorer.run(outer, strength=options.strength, weights=weights, context=picture, progress=tick)
+    done = restorer.run(
+        outer,
+        strength=options.strength,
+        weights=weights,
+        ensemble=options.ensemble,
+        context=picture,
+        progress=tick,
+    )
     inner_left, inner_top = left - outer_left, top - outer_top
     inner = _cut(done.image, inner_left, inner_top, inner_left + width, inner_top + height)
     return found, done.weights, done.untouched, done.seconds, inner

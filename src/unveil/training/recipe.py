@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from unveil.errors import RecipeError
+from unveil.models.card import ENSEMBLES
 from unveil.training import table
 
 Section = TypeVar("Section")
@@ -65,11 +66,16 @@ class PhotographsSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardSection:
-    """Text for people, written into the model file's card."""
+    """What the model file's card says: text for people, and over how many views of a tile is averaged in use."""
 
     summary: str = ""
     licence: str = "Apache-2.0"
     training_data: str = ""
+    ensemble: int = 1
+
+    def __post_init__(self) -> None:
+        if self.ensemble not in ENSEMBLES:
+            raise RecipeError(f"card.ensemble is {self.ensemble}, expected one of {', '.join(map(str, ENSEMBLES))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unveil import models
+from unveil import models, networks
 from unveil.errors import RecipeError
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.abair.estimator import Estimator
 from unveil.models import Model
 
 SHIPPED = "shipped"
+GROWN_ALIKE = 1e-4
+"""How far the pictures of a network and of the smaller one that it grew from may differ before training."""
 
 
 def find(start: str) -> Model:
@@ -26,19 +28,39 @@ def find(start: str) -> Model:
 def base(network: nn.Module, model: Model) -> None:
     """Give a network the weights of a model's base.
 
+    The network may have more blocks than the base, if they change nothing as they are: then training goes on from what
+    the smaller one had reached. NAFNet's blocks begin so, their residual scales at zero.
+
     Raises:
-        RecipeError: the model's network is another one.
+        RecipeError: the model's network is another one, or the network's further blocks do something already.
     """
     found = {name: torch.from_numpy(value.astype(np.float32)) for name, value in model.weights["restore"].items()}
     wanted = dict(network.named_parameters())
-    if (theirs := {name: value.shape for name, value in found.items()}) != {n: v.shape for n, v in wanted.items()}:
+    if any(name not in wanted or wanted[name].shape != value.shape for name, value in found.items()):
         raise RecipeError(
-            f"start: {model.card.name} has {len(theirs)} weights of {model.card.network}, which do not fit the "
-            f"{len(wanted)} of the recipe's network; name a model with this network"
+            f"start: {model.card.name} has {len(found)} weights of {dict(model.card.network)}, which do not fit the "
+            f"{len(wanted)} of the recipe's network; name a model with this network, or with one of fewer blocks"
         )
     with torch.no_grad():
-        for name, parameter in wanted.items():
-            parameter.copy_(found[name])
+        for name, value in found.items():
+            wanted[name].copy_(value)
+    if len(found) < len(wanted) and (off := _farthest(network, model, found)) > GROWN_ALIKE:
+        raise RecipeError(
+            f"start: the recipe's network has {len(wanted) - len(found)} weights that {model.card.name} lacks, and "
+            f"does not begin as that does: their pictures differ by {off:.3g}. Only blocks that change nothing at "
+            "first can be added (more blocks of a FastNAF or NAFNet)"
+        )
+
+
+def _farthest(network: nn.Module, model: Model, weights: dict[str, Tensor]) -> float:
+    """How far a network's picture is from that of a model's base, for a random one."""
+    base = networks.build(model.card.network["name"], **model.card.network["config"])
+    base.load_state_dict(weights, strict=False)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        grown, former = network.eval()(picture), base.eval()(picture)
+    network.train()
+    return float((grown - former).abs().max())
 
 
 def adapter(fresh: Adapter, model: Model, degradation: str) -> None:

@@ -118,10 +118,10 @@ class AbairChain(Chain[AbairRecipe]):
         self.fit(phase, stage, batches, where)
 
     def estimate(self) -> None:
-        """Phase III."""
+        """Phase III; nothing is left to do where the estimator of another model is adopted."""
         stage = self.recipe.estimation
         where = self.folder / "estimation"
-        if (where / "calibration.pt").exists():
+        if stage.adopt or (where / "calibration.pt").exists():
             return
         seed = self.recipe.seed + 1 + len(DEGRADATIONS)
         torch.manual_seed(seed)

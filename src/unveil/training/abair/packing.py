@@ -18,6 +18,7 @@ from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import SegmentationHead
 from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.packing import arrays, counted_footprint, measured_halo, to_array, trace_roles
+from unveil.training.abair import beginnings
 from unveil.training.abair.chain import fresh_adapter
 from unveil.training.abair.recipe import AbairRecipe
 from unveil.training.chain import record
@@ -40,7 +41,9 @@ def model(chain: AbairChain) -> Model:
     adapters = _adapters(path, recipe, network, weights["restore"])
     regions = _map(chain, network, weights, traced) if recipe.pretraining.map else ()
     estimator = None
-    if (path / "estimation" / "calibration.pt").exists():
+    if recipe.estimation.adopt:
+        estimator, weights["estimate"], traced["estimate"] = _adopted(recipe)
+    elif (path / "estimation" / "calibration.pt").exists():
         estimator, weights["estimate"], traced["estimate"] = _estimator(path)
     card = Card(
         name=recipe.name,
@@ -66,6 +69,7 @@ def model(chain: AbairChain) -> Model:
         blend=recipe.estimation.blend if estimator else "none",
         codes=("code",) if network.code else (),
         map=regions,
+        ensemble=recipe.card.ensemble,
         summary=recipe.card.summary,
         licence=recipe.card.licence,
         training_data=recipe.card.training_data,
@@ -175,6 +179,23 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     )
     graph = graphs.estimating(estimator, stage.side)
     return card, arrays(estimator, graph.weights), graph.data
+
+
+def _adopted(recipe: AbairRecipe) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
+    """The estimator of another model, as it is there.
+
+    Raises:
+        RecipeError: that one has none, or tells other degradations apart.
+    """
+    other = beginnings.find(recipe.estimation.adopt)
+    card = other.card.estimator
+    classes = card.classes if card else ()
+    if card is None or set(classes) != set(recipe.classes):
+        raise RecipeError(
+            f"estimation.adopt: the estimator of {other.card.name} tells {', '.join(classes) or 'nothing'} apart, "
+            f"but the recipe has adapters for {', '.join(recipe.adapters)}; adopt one that knows these, or train one"
+        )
+    return card, other.weights["estimate"], other.graphs["estimate"]
 
 
 def _known(figure: float) -> float | None:

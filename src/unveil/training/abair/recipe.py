@@ -87,8 +87,14 @@ class AdapterStage(Stage):
 class EstimationStage(Stage):
     """Phase III. `patch` is the side of a view in training, `side` of one in use; `batch` counts pictures."""
 
+    iterations: int = 12000
+    batch: int = 12
+    patch: int = 128
+    learning_rate: float = 1e-3
+    adopt: str = ""
+    """A model file whose estimator is taken as it is, with its calibration; `shipped` is the model that comes with
+    unveil. An estimator sees pictures alone, so it serves any base with the same adapters; nothing is trained then."""
     side: int = 224
-
     tones: int = 12
     composed: float = 0.2
     cut: float = 0.05
@@ -167,6 +173,7 @@ class AbairRecipe(Recipe):
         adapters = (values["adaptation"], *values["adapters"].values())
         for stage in (values["pretraining"], values["estimation"], *adapters):
             stage["start"] = Path(stage["start"]).name
+        values["estimation"]["adopt"] = Path(values["estimation"]["adopt"]).name
         for stage in adapters:
             stage["pairs"] = _names(stage["pairs"])
             stage["photographs"] = [Path(folder).name for folder in stage["photographs"]]

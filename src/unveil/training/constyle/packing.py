@@ -33,6 +33,7 @@ def model(chain: ConStyleChain) -> Model:
         adapters={},
         blend="none",
         codes=("code",) if network.code else (),
+        ensemble=recipe.card.ensemble,
         summary=recipe.card.summary,
         licence=recipe.card.licence,
         training_data=recipe.card.training_data,

@@ -52,6 +52,7 @@ def model(chain: MioirChain) -> Model:
         blend="oh" if estimator else "none",
         codes=("code",) if network.code else (),
         prompts=tuple(learnt),
+        ensemble=recipe.card.ensemble,
         summary=recipe.card.summary,
         licence=recipe.card.licence,
         training_data=recipe.card.training_data,

@@ -277,3 +277,10 @@ def test_an_existing_model_is_not_replaced_unasked(tmp_path, capsys):
     assert run(["convert", str(source), "-o", str(target)]) != 0
     assert "--overwrite" in capsys.readouterr().err
     assert target.read_text() == "precious"
+
+
+def test_statistics_can_be_gathered_of_networks_that_have_them(tmp_path, capsys):
+    torch.save(networks.build("srresnet").state_dict(), tmp_path / "w.pth")
+    message = refused(capsys, tmp_path / "w.pth", "--gather")
+    assert "takes no means of the whole picture" in message
+    assert "NAFNet, FastNAF with attention, Restormer and X-Restormer" in message

@@ -23,7 +23,7 @@ from unveil.methods.mioir.prompts import read_prompts
 from unveil.methods.mioir.tasks import TASKS, printed
 from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import KEY, PROMPTS
-from unveil.networks import NETWORKS, Recognition
+from unveil.networks import NETWORKS, Recognition, gathering
 from unveil.networks.base import Network
 from unveil.packing import arrays, counted_footprint, measured_halo, trace_roles
 
@@ -38,6 +38,7 @@ class Options:
         name: of the model; the file's own name by default.
         prompts: file with the table of explicit prompts (`.npy`, one row a task), for MiOIR's explicit-prompt forms.
         classifier: file with the weights of MiOIR's classifier, which then chooses the prompt for each picture.
+        gather: make tiles of large pictures agree, by gathering beforehand what the network takes of the whole picture.
         half: store float16: half the size, weights off by up to 0.05 %.
         licence, training_data, summary: texts for the card.
     """
@@ -45,6 +46,7 @@ class Options:
     name: str | None = None
     prompts: Path | None = None
     classifier: Path | None = None
+    gather: bool = False
     half: bool = False
     licence: str = "that of the original weights; unveil does not know it"
     training_data: str = ""
@@ -160,7 +162,12 @@ def convert(
     # What is missing is said before a minute of tracing, not after.
     table = _read_prompts(path, options.prompts) if entry.form == "explicit" else None
     chooser = _recognise_classifier(options.classifier)
-    network = cast("Network", found.build())
+    network, config = cast("Network", found.build()), dict(found.config)
+    if options.gather:
+        try:
+            network, config["gathered"] = gathering.gathered(network), True
+        except ValueError as error:
+            raise InvalidRequest(f"{path}: {error}.") from None
     report("tracing the network; large ones take a minute or two")
     weights, traced = trace_roles(network, half=options.half)
     degradations: dict[str, str] = {}
@@ -171,7 +178,7 @@ def convert(
             estimator, weights["estimate"], traced["estimate"] = _classifier(chooser, half=options.half)
     card = Card(
         name=options.name or path.name.split(".")[0],
-        network={"name": found.name, "config": found.config},
+        network={"name": found.name, "config": config},
         size_multiple=network.size_multiple,
         stride=network.size_multiple,
         halo=measured_halo(network),

@@ -43,7 +43,12 @@ def trace_roles(
         side = network.prompt_side
         role = "prompt" if side else "encode"
         traced[role] = graphs.prompting(network, side) if side else graphs.summarising(network)
-    weights = {role: arrays(network, graph.weights, half=half) for role, graph in traced.items()}
+    restoring = traced["restore"].weights
+    weights = {"restore": arrays(network, restoring, half=half)}
+    for role, graph in traced.items():
+        # A network whose statistics are gathered gives its code with the weights that it restores with.
+        own = [name for name in graph.weights if name not in restoring]
+        weights.setdefault(role, arrays(network, own, half=half))
     return weights, {role: graph.data for role, graph in traced.items()}
 
 

@@ -47,6 +47,14 @@ def command(
         Path | None,
         typer.Option("--classifier", metavar="WEIGHTS", help="MiOIR's classifier, to choose the prompt per picture."),
     ] = None,
+    gather: Annotated[
+        bool,
+        typer.Option(
+            "--gather",
+            help="Make tiles of large pictures agree: NAFNet's and Restormer's statistics of the whole picture are "
+            "gathered first, which takes up to as long again.",
+        ),
+    ] = False,
     half: Annotated[
         bool, typer.Option("--half", help="Store float16: half the size, weights off by up to 0.05 %.")
     ] = False,
@@ -82,6 +90,7 @@ def command(
                 name=name,
                 prompts=prompts,
                 classifier=classifier,
+                gather=gather,
                 half=half,
                 **({} if licence is None else {"licence": licence}),
             )

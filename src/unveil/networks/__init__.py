@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from unveil.networks import gathering
 from unveil.networks.base import CodedNetwork, Network, Published
 from unveil.networks.recognition import Recognition, from_state, official_state, recognise
 from unveil.networks.table import NETWORKS, Entry
@@ -34,12 +35,20 @@ __all__ = [
 def build(name: str, **config: Any) -> nn.Module:
     """Build a network of the table with random weights.
 
+    Args:
+        name: in the table.
+        config: arguments of the constructor, and `gathered`: its statistics of the whole picture are gathered
+            beforehand (`unveil.networks.gathering`).
+
     Raises:
-        ValueError: the name is not in the table. A wrong key of `config` is the constructor's own TypeError.
+        ValueError: the name is not in the table, or nothing can be gathered. A wrong key of `config` is the
+            constructor's own TypeError.
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; known: {', '.join(NETWORKS)}")
-    return NETWORKS[name].load().build(**config)
+    gathered = config.pop("gathered", False)
+    network = NETWORKS[name].load().build(**config)
+    return gathering.gathered(cast("Network", network)) if gathered else network
 
 
 def receptive_radius(network: nn.Module, *, side: int = 640, threshold: float = 1e-3) -> int:

@@ -93,6 +93,9 @@ class Network(Published):
     code: int = 0
     """Length of the code that the network computes once per picture, 0 where it needs none (`CodedNetwork`)."""
 
+    gatherable: ClassVar[bool] = False
+    """Whether all that it takes of the whole picture are means over pixels (`unveil.networks.gathering`)."""
+
     square: bool = False
     """Whether the published tests extend pictures to a square."""
 

@@ -11,7 +11,7 @@ for residual scales, which are in the weights everywhere (`scaled`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -212,6 +212,18 @@ class Upsample(nn.Module):
         return self.body(x)
 
 
+class Whole(nn.Module):
+    """Hands on what a layer sums up over all pixels of the picture; a listener may note it, or know better.
+
+    So whoever works on tiles can give them the numbers of the whole picture (`unveil.networks.gathering`).
+    """
+
+    listener: Callable[[Tensor, int], Tensor] | None = None
+
+    def forward(self, total: Tensor, pixels: int) -> Tensor:
+        return total if self.listener is None else self.listener(total, pixels)
+
+
 class ChannelAttention(nn.Module):
     """Multi-Dconv head transposed attention (MDTA; Restormer, CVPR 2022, eq. 1 and 2): attention between channels.
 
@@ -226,6 +238,7 @@ class ChannelAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.whole = Whole()
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.qkv_dwconv = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
@@ -234,9 +247,11 @@ class ChannelAttention(nn.Module):
         _, channels, height, width = x.shape
         heads = (self.heads, channels // self.heads)
         q, k, v = (part.flatten(2).unflatten(1, heads) for part in parts(x, (self.qkv, self.qkv_dwconv), 3, norm))
-        norm_q = q.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
-        norm_k = k.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
-        attention = ((q @ k.transpose(-2, -1)) / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
+        norm_q, norm_k = (
+            self.whole(part.square().sum(-1, keepdim=True), height * width).sqrt().clamp_min(1e-12) for part in (q, k)
+        )
+        product = self.whole(q @ k.transpose(-2, -1), height * width)
+        attention = (product / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
         if in_graph():
             # One pass over the map instead of two: `attention` is as small as the weights that follow it.
             after = self.project_out.weight.reshape(channels, *heads).transpose(0, 1) @ attention
@@ -388,8 +403,12 @@ class Prompt(nn.Module):
 class GlobalMean(nn.Module):
     """The mean over all pixels: `B C H W` -> `B C 1 1`."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = Whole()
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keepdim=True)
+        return self.whole(x.mean((2, 3), keepdim=True), 1)
 
 
 class NAFBlock(nn.Module):

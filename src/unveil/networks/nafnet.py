@@ -27,6 +27,8 @@ class NAFUNet(Network):
         attention: NAFNet's channel attention in every block.
     """
 
+    gatherable = True
+
     def __init__(
         self,
         *,

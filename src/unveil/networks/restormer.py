@@ -106,6 +106,8 @@ class Restormer(FourLevels):
 
     size_multiple = 8
 
+    gatherable = True
+
     def __init__(
         self,
         *,

@@ -30,6 +30,8 @@ class XRestormer(FourLevels):
 
     size_multiple = 64
 
+    gatherable = True
+
     def __init__(
         self,
         *,

@@ -21,7 +21,11 @@ SMALLEST = 16
 
 
 def mean_over_parts(
-    pixels: NDArray[Any], run: Callable[[NDArray[np.float32]], NDArray[Any]], *, multiple: int = 1
+    pixels: NDArray[Any],
+    run: Callable[[NDArray[np.float32]], NDArray[Any]],
+    *,
+    multiple: int = 1,
+    side: int = PART,
 ) -> NDArray[np.float32]:
     """Run a network over the parts of a picture and average what it gives.
 
@@ -29,9 +33,10 @@ def mean_over_parts(
         pixels: H W C, C 1 or 3; uint8, uint16 or float 0..1.
         run: `1 3 h w` float32, 0..1 -> an array of the same shape for every part.
         multiple: h and w are multiples of it; what lacks at the picture's end is reflected.
+        side: of the parts, about.
     """
     height, width = pixels.shape[:2]
-    side = max(PART // multiple, 1) * multiple
+    side = max(side // multiple, 1) * multiple
     total: NDArray[np.float64] | None = None
     for top in range(0, height, side):
         rows = min(side, height - top)

@@ -23,7 +23,7 @@ from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
 from unveil.restoration.options import Options
-from unveil.restoration.parts import mean_over_parts
+from unveil.restoration.parts import PART, mean_over_parts
 from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
 from unveil.restoration.result import Restoration
 from unveil.restoration.sessions import SESSIONS, Sessions
@@ -151,7 +151,7 @@ class Restorer:
         if not self.card.codes or self.card.prompts:
             why = "takes them from prompts, the same for all pictures" if self.card.prompts else "has none"
             raise InvalidRequest(f"The model {self.name!r} computes no codes of a picture: it {why}.")
-        return self._encode(open_canvas(image).pixels)
+        return self._encode(open_canvas(image).pixels, {})
 
     @overload
     def restore(self, image: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]: ...
@@ -386,7 +386,7 @@ class Restorer:
     ) -> tuple[int, int, Any]:
         """Tiles run, the side that they were cut to if memory ran out (else 0), and the result."""
         pixels = canvas.pixels
-        codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(whole)
+        codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(whole, weights)
         blended = {} if self.card.prompts else weights
         restored = canvas.blank()
         exposed = exposure.of_blend(whole, weights, self.card.exposing)
@@ -438,17 +438,18 @@ class Restorer:
         side = side or self._tile_side
         return plan(height, width, size_multiple=card.size_multiple, stride=card.stride, halo=card.halo, side=side)
 
-    def _encode(self, pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def _encode(self, pixels: NDArray[Any], weights: Mapping[str, float]) -> dict[str, NDArray[Any]]:
         """The codes that the model computes once on the whole picture and gives to every tile."""
         codes: dict[str, NDArray[Any]] = {}
         if not self.card.codes:
             return codes
-        network = self._sessions.open("encode")
+        network = self._sessions.open("encode", weights=weights)
         for name in self.card.codes:
             codes[name] = mean_over_parts(
                 pixels,
                 lambda part, name=name: self._named(network(image=part), "encode", name),
                 multiple=self.card.size_multiple,
+                side=min(PART, self._tile_side),
             )
         return codes
 

@@ -76,6 +76,9 @@ class Sessions:
             case "map":
                 # Its network is the base with a head of its own.
                 return {**self._base, **own}
+            case "encode":
+                # So may be its network, where codes are what the base itself takes of the whole picture.
+                return {**blend(self._base, self.model.adapters, weights), **own}
             case _:
                 return own
 

@@ -192,9 +192,10 @@ def test_the_page_is_what_the_hub_reads(toy):
     assert data.to_dict().items() >= {"library_name": "unveil"}.items()
 
 
-def test_the_page_of_the_shipped_model_is_made_from_its_card():
-    page = Path(__file__).parents[1] / "docs" / "reference" / "abair-fast.md"
-    made = write_page(models.read_card(models.bundled_folder() / "abair-fast.safetensors"), "OWNER/abair-fast")
+@pytest.mark.parametrize("name", ["abair-fast", "abair-best"])
+def test_the_page_of_a_shipped_model_is_made_from_its_card(name):
+    page = Path(__file__).parents[1] / "docs" / "reference" / f"{name}.md"
+    made = write_page(models.read_card(models.bundled_folder() / f"{name}.safetensors"), f"OWNER/{name}")
     # After the model was replaced: write what `made` is into the page.
     assert page.read_text(encoding="utf-8") == made
 

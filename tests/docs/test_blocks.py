@@ -16,6 +16,7 @@ from unveil.commands.application import app
 
 # Pages whose blocks are run elsewhere, or cannot be run here: why.
 ELSEWHERE = {
+    "docs/reference/abair-best.md": "needs the model on the hub; what it shows is run by tests/test_hub.py",
     "docs/reference/abair-fast.md": "needs the model on the hub; what it shows is run by tests/test_hub.py",
     "docs/how-to/add-a-network.md": "run by tests/networks/test_adding.py",
     "docs/how-to/convert-weights.md": "needs official weights; what it shows is run by tests/test_conversion.py",

@@ -115,6 +115,8 @@ def _diagnosis(card: Card) -> Iterable[str]:
 def _facts(card: Card) -> Iterable[str]:
     yield f"- Network: `{card.network['name']}`; adapters: {', '.join(card.adapters) or 'none'}."
     yield f"- Sides are extended to multiples of {card.size_multiple}; any size of picture works."
+    if card.ensemble > 1:
+        yield f"- Every tile is restored in {card.ensemble} turned views, and their mean is taken (`--ensemble`)."
     yield f"- Licence: {card.licence or 'not stated'}."
     yield f"- Training data: {card.training_data or 'not stated'}."
     yield f"- Checksum of the base: `{card.base_checksum}`."

@@ -16,7 +16,6 @@ from unveil.commands.naming import Job
 from unveil.commands.restoring import Histories, Restoring, Wishes, places, refuse_existing
 from unveil.commands.terminal import Terminal, examples, shown
 from unveil.errors import InvalidRequest
-from unveil.models.card import ENSEMBLES
 
 if TYPE_CHECKING:
     from unveil.restoration import Restorer
@@ -106,8 +105,10 @@ def command(
     blended = arguments.parse_blend(blend, weights)
     if watch and (dry_run or as_json):
         raise InvalidRequest(f"--watch and {'--dry-run' if dry_run else '--json'} contradict each other; leave one out")
-    if ensemble is not None and ensemble not in ENSEMBLES:
-        raise InvalidRequest(f"--ensemble is {ensemble}, expected one of {', '.join(map(str, ENSEMBLES))}.")
+    if ensemble is not None:
+        from unveil.restoration import ensemble as ensembles
+
+        ensembles.check(ensemble)
     chosen = None if only is None else arguments.parse_names(only, "--only")
     given = None if weights is None else arguments.parse_weights(weights, "--weights")
     if prompt is not None:

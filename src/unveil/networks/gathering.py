@@ -60,7 +60,7 @@ class Gathering(CodedNetwork):
 
     @contextmanager
     def _listening(self, listener: Callable[[Tensor, int], Tensor]) -> Iterator[None]:
-        sites = [module for module in self.modules() if isinstance(module, Whole)]
+        sites = _sites(self)
         for site in sites:
             site.listener = listener
         try:
@@ -70,6 +70,12 @@ class Gathering(CodedNetwork):
                 site.listener = None
 
 
+def _sites(network: Network) -> list[Whole]:
+    """Where a network takes something of the whole picture."""
+    found = (getattr(module, "whole", None) for module in network.modules())
+    return [site for site in found if isinstance(site, Whole)]
+
+
 def gathered(network: Network) -> Gathering:
     """The same network, its statistics of the whole picture gathered beforehand; changed in place.
 
@@ -77,11 +83,7 @@ def gathered(network: Network) -> Gathering:
         ValueError: it has none, or not all of what it takes of the whole picture are means.
     """
     kind = type(network)
-    if (
-        isinstance(network, CodedNetwork)
-        or not kind.gatherable
-        or not any(isinstance(module, Whole) for module in network.modules())
-    ):
+    if isinstance(network, CodedNetwork) or not kind.gatherable or not _sites(network):
         raise ValueError(
             f"a {kind.__name__} of this form takes no means of the whole picture, or more than means; they can be "
             "gathered for NAFNet, FastNAF with attention, Restormer and X-Restormer"

@@ -212,15 +212,16 @@ class Upsample(nn.Module):
         return self.body(x)
 
 
-class Whole(nn.Module):
+class Whole:
     """Hands on what a layer sums up over all pixels of the picture; a listener may note it, or know better.
 
-    So whoever works on tiles can give them the numbers of the whole picture (`unveil.networks.gathering`).
+    So whoever works on tiles can give them the numbers of the whole picture (`unveil.networks.gathering`). A layer has
+    it under the name `whole`; it is no module, since it has no weights and whoever listens to modules need not hear it.
     """
 
     listener: Callable[[Tensor, int], Tensor] | None = None
 
-    def forward(self, total: Tensor, pixels: int) -> Tensor:
+    def __call__(self, total: Tensor, pixels: int) -> Tensor:
         return total if self.listener is None else self.listener(total, pixels)
 
 

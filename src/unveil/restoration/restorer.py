@@ -443,7 +443,9 @@ class Restorer:
         codes: dict[str, NDArray[Any]] = {}
         if not self.card.codes:
             return codes
-        network = self._sessions.open("encode", weights=weights)
+        # What has weights of its own is the same for all blends; what shares the base's gives the codes of the blend.
+        blended = None if self.model.weights.get("encode") else weights
+        network = self._sessions.open("encode", weights=blended)
         for name in self.card.codes:
             codes[name] = mean_over_parts(
                 pixels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 
@@ -54,6 +55,27 @@ def test_work_is_done_one_by_one_in_order(line):
     assert in_a_loop(everybody) == [0, 10, 20]
     assert seen == [0, 1, 2]
     assert line.taken == 0
+
+
+def test_who_has_the_answer_and_leaves_gives_the_place_back_at_once(line):
+    """The worker must be free before it tells; threads that take turns often find out when it is not."""
+
+    async def one_after_another():
+        taken = []
+        for _ in range(300):
+            place = line.enter()
+            await place.work(lambda _: None, seconds=5)
+            place.leave()
+            taken.append(line.taken)
+        return taken
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        taken = in_a_loop(one_after_another)
+    finally:
+        sys.setswitchinterval(usual)
+    assert taken == [0] * 300
 
 
 def test_a_full_line_takes_nobody_until_someone_leaves(line):

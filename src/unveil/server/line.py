@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -199,27 +200,33 @@ class Line:
                     return
                 job = self._working = self._jobs.popleft()
                 job.place.state = "working"
-            self._run(job)
+            tell = self._run(job)
             with self._changed:
                 self._working = None
                 job.place.job = None
                 if job.place.left and job.place in self._places:
                     self._places.remove(job.place)
-            del job
+            # Last, so that a caller who has the answer and leaves finds the worker free and gives the place back.
+            # The loop of a caller that has left may be closed.
+            with contextlib.suppress(RuntimeError):
+                tell()
+            del job, tell
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job) -> Callable[[], None]:
+        """Do the work. What comes back tells the caller how it ended."""
         task, job.task = job.task, None
         if task is None or not job.outcome.set_running_or_notify_cancel():
-            return
-        # The loop of a caller that has left may be closed.
-        with contextlib.suppress(RuntimeError):
-            try:
-                result = task(job.tick)
-            except BaseException as error:
-                _let_go(error)
-                job.outcome.set_exception(error)
-            else:
-                job.outcome.set_result(result)
+            return _nothing
+        try:
+            result = task(job.tick)
+        except BaseException as error:
+            _let_go(error)
+            return partial(job.outcome.set_exception, error)
+        return partial(job.outcome.set_result, result)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 def _let_go(error: BaseException) -> None:

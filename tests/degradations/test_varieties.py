@@ -47,6 +47,13 @@ def test_fine_rain_is_fainter_and_shorter():
     assert drawn[1]["length"].max() <= 26
 
 
+def test_every_other_blur_is_mostly_round_and_soft():
+    drawn = VARIETIES["blur"][1].draw((400, 3, 16, 16), torch.ones(400), seeded())
+    gaussian = drawn["kind"] == 1
+    assert gaussian.float().mean() > 0.6
+    assert drawn["ratio"][gaussian].min() >= 0.85
+
+
 def test_depth_follows_edges_where_asked():
     """Left black, right white: smooth depth knows nothing of that edge, guided depth does."""
     images = torch.zeros(8, 3, 128, 128)

@@ -85,6 +85,24 @@ def test_what_yields_meets_others_more_often() -> None:
     assert pairs(yielding={"noise": (0.5, 1.0)})[0] > pairs()[0] + 0.1
 
 
+def test_emphasis_is_of_the_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    onsets = dict.fromkeys(CLASSES[:-1], (0.0, 0.0))
+    tested = phase(composed=0.0, cut=0.0, onsets=onsets, clean_weight=1.0, emphasis={"haze": 6.0})
+    _, targets = tested.pictures(torch.rand(300, 3, 16, 16), seeded())
+    torch.testing.assert_close(targets.mean(0), torch.tensor([1, 6, 1, 1]) / 9, atol=0.08, rtol=0)
+    drawn: list[torch.Tensor] = []
+    honest = tested._degraded
+
+    def watched(*given: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        pictures, wanted = honest(*given, **options)
+        drawn.append(wanted[0])
+        return pictures, wanted
+
+    monkeypatch.setattr(tested, "_degraded", watched)
+    tested.calibrate([np.full((16, 16, 3), 90, np.uint8)] * 200, side=16, crops=1, global_weight=1.0)
+    torch.testing.assert_close(torch.stack(drawn).mean(0), torch.full((4,), 0.25), atol=0.1, rtol=0)
+
+
 def test_damage_below_its_onset_counts_as_clean_and_halfway_as_half() -> None:
     tested = phase(composed=0.0, cut=0.0, clean_weight=0.0, onsets={"noise": (0.2, 0.4)})
     tested.frequencies = torch.tensor([1.0, 0, 0, 0])

@@ -69,6 +69,7 @@ def test_overrides_and_folders_replace_what_the_file_says(tmp_path: Path) -> Non
             r"pretraining\.learning_rate is a number, found '1e-3'; YAML takes .* write 5\.0e-4",
         ),
         ("batch: 4", "batch: 4, yielding: {noise: [0, 0.5]}", r"yielding\.noise is \[share above 0"),
+        ("batch: 4", "batch: 4, emphasis: {blur: 0}", r"emphasis\.blur says how many times as often"),
         ("rank: 2", "rank: 2, company: 2", "company is a share, 0 to 1, got 2"),
         ("rank: 2", "rank: 2, start: shipped, variant: vera", "start reads adapters of the variant lora, not vera"),
         ("batch: 4", "batch: 4, onsets: {noise: [0.3, 0.2]}", r"onsets\.noise must be two ascending severities"),

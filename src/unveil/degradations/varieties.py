@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unveil.degradations import DEGRADATIONS, Dark, Degradation, Haze, Rain, Snow
+from unveil.degradations import DEGRADATIONS, Blur, Dark, Degradation, Haze, Rain, Snow
 
 VARIETIES: dict[str, tuple[Degradation, ...]] = {
     **{name: (degradation,) for name, degradation in DEGRADATIONS.items()},
+    # Round and soft: what an enlarged picture is most easily taken for.
+    "blur": (Blur(), Blur(motion=0.2, gaussian=0.7, disc=0.1, stretch=0.85)),
     # Fine, faint and dense; and few, long and bright streaks.
     "rain": (
         Rain(),

@@ -46,6 +46,7 @@ class Estimation(Phase):
         crops: views at native resolution.
         global_weight: of the halved picture where a crop weighs 1.
         clean_weight: how much more often `clean` is drawn than a degradation.
+        emphasis: how much more often a degradation is drawn than another, in training; calibration draws all evenly.
         onsets: for each degradation, the severity up to which a picture counts as clean because its adapter would do
             harm, and the one from which it counts fully as degraded. Severities are drawn from half of the first one
             on, half of them evenly in their logarithm. Without an entry: fully from the lowest typical severity.
@@ -65,6 +66,7 @@ class Estimation(Phase):
         crops: int = 2,
         global_weight: float = 1.0,
         clean_weight: float = 4.0,
+        emphasis: Mapping[str, float] | None = None,
         onsets: Mapping[str, Sequence[float]] | None = None,
         yielding: Mapping[str, Sequence[float]] | None = None,
         **optimisation: Any,
@@ -78,6 +80,7 @@ class Estimation(Phase):
         self.reliability: Reliability | None = None
         self.composed, self.cut, self.crops, self.global_weight = composed, cut, crops, global_weight
         self.frequencies = torch.tensor([clean_weight if name == CLEAN else 1.0 for name in self.classes])
+        self.emphasis = torch.tensor([(emphasis or {}).get(name, 1.0) for name in self.classes])
         given = onsets or {}
         spoilt = [name for name in self.classes if name != CLEAN]
         self.onsets = {name: given.get(name, (DEGRADATIONS[name].typical[0],) * 2) for name in spoilt}
@@ -104,7 +107,7 @@ class Estimation(Phase):
         looked = quantise(look(clean, generator))
         cut, composed = (round(batch * share) for share in (self.cut, self.composed))
         parts = [self._cut(looked[:cut], generator)] if cut else []
-        parts.append(self._degraded(looked[cut:], composed, generator))
+        parts.append(self._degraded(looked[cut:], composed, generator, emphasis=self.emphasis))
         return torch.cat([images for images, _ in parts]), torch.cat([target for _, target in parts])
 
     def views(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -114,11 +117,13 @@ class Estimation(Phase):
         native = [pictures[:, :, top : top + side, left : left + side] for top, left in places]
         return torch.cat([*native, F.avg_pool2d(pictures, 2)]).contiguous(memory_format=torch.channels_last)
 
-    def _degraded(self, clean: Tensor, composed: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _degraded(
+        self, clean: Tensor, composed: int, generator: torch.Generator, *, emphasis: Tensor | float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Two degradations for the first `composed` samples, in their natural order; one or none for the others."""
         batch = len(clean)
-        single = torch.multinomial(self.frequencies.expand(batch, -1), 1, generator=generator)
-        double = torch.multinomial(self.meeting.expand(batch, -1), 2, generator=generator)
+        single = torch.multinomial((self.frequencies * emphasis).expand(batch, -1), 1, generator=generator)
+        double = torch.multinomial((self.meeting * emphasis).expand(batch, -1), 2, generator=generator)
         drawn = torch.where((torch.arange(batch) < composed)[:, None], double, single.expand(-1, 2))
         degraded = clean.clone()
         shares = torch.zeros(batch, len(self.classes))

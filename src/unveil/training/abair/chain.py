@@ -137,6 +137,7 @@ class AbairChain(Chain[AbairRecipe]):
             crops=stage.training_crops,
             global_weight=stage.global_weight,
             clean_weight=stage.clean_weight,
+            emphasis=stage.emphasis,
             onsets=stage.onsets,
             yielding=stage.yielding,
             seed=seed,

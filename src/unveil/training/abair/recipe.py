@@ -99,6 +99,8 @@ class EstimationStage(Stage):
     composed: float = 0.2
     cut: float = 0.05
     clean_weight: float = 4.0
+    emphasis: Mapping[str, float] = field(default_factory=dict[str, float])
+    """How much more often a degradation is drawn than another, in training; calibration draws all evenly."""
     training_crops: int = 2
     start: str = ""
     """A model file whose estimator training begins with; `shipped` is the model that comes with unveil. Classes that it
@@ -128,6 +130,9 @@ class EstimationStage(Stage):
             pair = entry if isinstance(entry, tuple | list) and len(entry) == 2 else (0, 0)
             if not (0 < pair[0] <= 1 and 0 <= pair[1] <= 1):
                 raise RecipeError(f"estimation.yielding.{name} is [share above 0, severity], both up to 1, got {entry}")
+        for name, factor in self.emphasis.items():
+            if factor <= 0:
+                raise RecipeError(f"estimation.emphasis.{name} says how many times as often, above 0, got {factor}")
         for name, onset in self.onsets.items():
             if len(onset) != 2 or not 0 <= onset[0] <= onset[1] <= 1:
                 raise RecipeError(f"estimation.onsets.{name} must be two ascending severities in 0..1, got {onset}")

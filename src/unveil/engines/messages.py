@@ -1,4 +1,4 @@
-"""Reading Protocol Buffers, in which ONNX graphs are written: fields by their number, and nothing assumed of them.
+"""Reading and writing Protocol Buffers, in which ONNX graphs are written: fields by their number, nothing assumed.
 
 Raises ValueError or IndexError for what is cut short or no such message.
 """
@@ -59,3 +59,22 @@ def varints(data: memoryview) -> Iterator[int]:
 def text_of(data: memoryview) -> str:
     """The text of a field."""
     return bytes(data).decode("utf-8")
+
+
+def number(field: int, value: int) -> bytes:
+    """A field that is a whole number of at least 0."""
+    return _as_varint(field << 3 | VARINT) + _as_varint(value)
+
+
+def message(field: int, value: bytes | memoryview) -> bytes:
+    """A field that is a message, a text or bytes."""
+    return b"".join((_as_varint(field << 3 | BYTES), _as_varint(len(value)), value))
+
+
+def _as_varint(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 FORMS = (frozenset({"down", "up"}), frozenset({"delta"}), frozenset({"lora_a", "lora_b"}))
 
 
-def change(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], alpha: float, rank: int) -> NDArray[np.float32]:
-    """What one adapter at full weight adds to one base weight of this shape, in float32.
+def change(
+    factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], alpha: float, rank: int, *, weight: float = 1.0
+) -> NDArray[np.float32]:
+    """What one adapter at this weight adds to one base weight of this shape, in float32; an array of its own.
 
     The four forms are those of docs/reference/model-file.md: `down`/`up` for dense and 1x1 layers, `down`/`up` with a
     spatial `down` for k x k layers, `delta`, and loralib's `lora_a`/`lora_b`.
@@ -29,12 +31,11 @@ def change(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], alpha: f
     check_factors(factors, shape, rank)
     arrays = {name: np.asarray(factor, dtype=np.float32) for name, factor in factors.items()}
     if "delta" in arrays:
-        return arrays["delta"].reshape(shape)
-    scale = np.float32(alpha / rank)
-    if "lora_a" in arrays:
-        return scale * (arrays["lora_b"] @ arrays["lora_a"]).reshape(shape)
-    down = arrays["down"]
-    return scale * (arrays["up"] @ down.reshape(down.shape[0], -1)).reshape(shape)
+        return np.multiply(arrays["delta"], weight, dtype=np.float32).reshape(shape)
+    left, right = ("lora_b", "lora_a") if "lora_a" in arrays else ("up", "down")
+    # A factor is scaled, which is smaller than the product.
+    scaled = np.multiply(arrays[left], weight * alpha / rank, dtype=np.float32)
+    return (scaled @ arrays[right].reshape(len(arrays[right]), -1)).reshape(shape)
 
 
 def check_factors(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], rank: int) -> None:
@@ -100,6 +101,6 @@ def blend(
         adapter = adapters[degradation]
         for name, factors in adapter.factors.items():
             array = blended[name]
-            added = change(factors, array.shape, adapter.alpha, adapter.rank) * np.float32(weight)
-            blended[name] = np.add(array, added, dtype=np.float32)
+            added = change(factors, array.shape, adapter.alpha, adapter.rank, weight=weight)
+            blended[name] = np.add(array, added, out=added)
     return blended

@@ -5,6 +5,7 @@ import torch
 
 from unveil.degradations import DEGRADATIONS, Haze, Rain
 from unveil.degradations.haze import depth_of
+from unveil.degradations.shake import Shake
 from unveil.degradations.varieties import VARIETIES
 
 EACH = pytest.mark.parametrize(
@@ -52,6 +53,57 @@ def test_every_other_blur_is_mostly_round_and_soft():
     gaussian = drawn["kind"] == 1
     assert gaussian.float().mean() > 0.6
     assert drawn["ratio"][gaussian].min() >= 0.85
+
+
+def spots(height=65, width=65):
+    """Single bright pixels on black: in the middle, and near the right border."""
+    images = torch.zeros(1, 3, height, width)
+    images[..., height // 2, width // 2] = 1
+    images[..., height // 2, width - 12] = 1
+    return images
+
+
+def centroid(picture):
+    total = picture.sum()
+    down = (picture.sum(1) * torch.arange(picture.shape[0])).sum() / total
+    right = (picture.sum(0) * torch.arange(picture.shape[1])).sum() / total
+    return down.item(), right.item()
+
+
+def shaken(turns, *, severity=0.5, **changed):
+    shake = Shake(turns=turns)
+    drawn = shake.draw((1, 3, 65, 65), torch.full((1,), severity), seeded(5))
+    drawn |= {"centre": torch.tensor([[-0.8, 0.0]]), **changed}
+    return shake.apply(spots(), torch.full((1,), severity), drawn)[0, 0]
+
+
+def test_a_camera_that_only_moves_blurs_alike_everywhere_and_about_the_same_place():
+    blurred = shaken(0.0, is_light=torch.tensor([False]))
+    first, second = blurred[:, :43], blurred[:, 43:]
+    torch.testing.assert_close(first.sum(), second.sum(), atol=1e-4, rtol=0)
+    assert centroid(first) == pytest.approx((32, 32), abs=0.1)
+    assert centroid(second) == pytest.approx((32, 10), abs=0.1)
+    torch.testing.assert_close(first[20:45, 24:41], blurred[20:45, 45:62], atol=1e-4, rtol=0)
+
+
+def test_a_camera_that_turns_blurs_more_far_from_the_centre():
+    """No movement, only a turn about a place left of the picture: the farther pixel has the longer trace."""
+    path = torch.zeros(1, 17, 4)
+    path[0, :, 2] = torch.linspace(-1, 1, 17)
+    blurred = shaken(1.0, severity=1.0, path=path, is_light=torch.tensor([False]))
+    near, far = ((half > 1e-3).any(1).sum().item() for half in (blurred[:, :43], blurred[:, 43:]))
+    assert far > near > 1
+
+
+def test_light_that_adds_up_leaves_bright_traces():
+    plain, light = (shaken(0.0, is_light=torch.tensor([chosen])) for chosen in (False, True))
+    assert light.max() > 1.5 * plain.max()
+    torch.testing.assert_close((light**2.2).sum(), plain.sum(), atol=1e-3, rtol=0)
+
+
+def test_an_even_picture_stays_as_it_is_when_shaken():
+    images = torch.full((8, 3, 24, 40), 0.4)
+    torch.testing.assert_close(Shake()(images, 1.0, seeded()), images, atol=1e-5, rtol=0)
 
 
 def test_depth_follows_edges_where_asked():

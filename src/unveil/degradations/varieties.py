@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from unveil.degradations import DEGRADATIONS, Blur, Dark, Degradation, Haze, Rain, Snow
+from unveil.degradations.shake import Shake
 
 VARIETIES: dict[str, tuple[Degradation, ...]] = {
     **{name: (degradation,) for name, degradation in DEGRADATIONS.items()},
-    # Round and soft: what an enlarged picture is most easily taken for.
-    "blur": (Blur(), Blur(motion=0.2, gaussian=0.7, disc=0.1, stretch=0.85)),
+    # Round and soft, what an enlarged picture is most easily taken for; and turning, in linear light.
+    "blur": (Blur(), Blur(motion=0.2, gaussian=0.7, disc=0.1, stretch=0.85), Shake()),
     # Fine, faint and dense; and few, long and bright streaks.
     "rain": (
         Rain(),

@@ -153,6 +153,26 @@ def test_no_smaller_tile_is_left(toy):
         restorer.run(np.zeros((300, 280, 3), np.float32), weights={"noise": 1.0})
 
 
+def test_parts_that_a_code_is_taken_of_shrink_too():
+    model = toy_model(code=True)
+    pixels = np.random.default_rng(2).random((300, 280, 3)).astype(np.float32)
+    plain = Restorer(model, threads=1, tile_side=128).encode(pixels)
+    restorer = Restorer(model, threads=1)
+    restorer._sessions.engine = Small(150 * 150)
+    codes = restorer.encode(pixels)
+    assert list(codes) == list(model.card.codes)
+    np.testing.assert_array_equal(codes["shade"], plain["shade"])
+    done = restorer.run(pixels, weights={})
+    assert (done.shrunk_to, done.tiles > 1) == (128, True)
+
+
+def test_a_code_that_no_part_is_small_enough_for():
+    restorer = Restorer(toy_model(code=True), threads=1)
+    restorer._sessions.engine = Small(16)
+    with pytest.raises(OutOfMemory, match="no memory"):
+        restorer.encode(np.zeros((300, 280, 3), np.float32))
+
+
 def test_tiles_of_a_map_shrink_too():
     model = toy_model(regions=True)
     pixels = np.random.default_rng(2).random((300, 280, 3)).astype(np.float32)

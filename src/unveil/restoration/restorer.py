@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unveil import engines
-from unveil.errors import EngineError, InvalidRequest, OutOfMemory
+from unveil.errors import EngineError, InvalidRequest
 from unveil.models import Card, Facts, Model, describe
 from unveil.models.card import CLEAN
 from unveil.models.file import PROMPTS
@@ -22,8 +22,9 @@ from unveil.restoration.canvas import Canvas, open_canvas
 from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
 from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
+from unveil.restoration.memory import while_memory_lasts
 from unveil.restoration.options import Options
-from unveil.restoration.parts import PART, mean_over_parts
+from unveil.restoration.parts import PART, SMALLEST, mean_over_parts
 from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
 from unveil.restoration.result import Restoration
 from unveil.restoration.sessions import SESSIONS, Sessions
@@ -151,7 +152,7 @@ class Restorer:
         if not self.card.codes or self.card.prompts:
             why = "takes them from prompts, the same for all pictures" if self.card.prompts else "has none"
             raise InvalidRequest(f"The model {self.name!r} computes no codes of a picture: it {why}.")
-        return self._encode(open_canvas(image).pixels, {})
+        return self._encode(open_canvas(image).pixels, {})[0]
 
     @overload
     def restore(self, image: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]: ...
@@ -386,7 +387,7 @@ class Restorer:
     ) -> tuple[int, int, Any]:
         """Tiles run, the side that they were cut to if memory ran out (else 0), and the result."""
         pixels = canvas.pixels
-        codes = self._prompt(weights, mixing) if self.card.prompts else self._encode(whole, weights)
+        codes, cut = (self._prompt(weights, mixing), 0) if self.card.prompts else self._encode(whole, weights)
         blended = {} if self.card.prompts else weights
         restored = canvas.blank()
         exposed = exposure.of_blend(whole, weights, self.card.exposing)
@@ -408,7 +409,7 @@ class Restorer:
             return layout.count
 
         count, shrunk_to = self._in_tiles(pixels, work)
-        return count, shrunk_to, canvas.finish()
+        return count, min(filter(None, (cut, shrunk_to)), default=0), canvas.finish()
 
     def _in_tiles(self, pixels: NDArray[Any], work: Callable[[Plan], Result]) -> tuple[Result, int]:
         """Work on the tiles of a picture, on smaller and smaller ones while memory runs out.
@@ -416,21 +417,23 @@ class Restorer:
         Returns:
             What `work` gave, and the side that tiles were cut to if they had to be smaller, else 0.
         """
-        side = self._tile_side
-        layout = self._plan(pixels)
-        while True:
-            try:
-                return work(layout), 0 if side == self._tile_side else side
-            except OutOfMemory:
-                self._sessions.keep(0)
-                smaller = layout
-                # Of a picture that is smaller than the side, halving it once need not change the tile.
-                while smaller.area >= layout.area and side > 1:
-                    side //= 2
-                    smaller = self._plan(pixels, side)
-                if smaller.area >= layout.area:
-                    raise
-                layout = smaller
+
+        def less(side: int) -> int | None:
+            # Of a picture that is smaller than the side, halving it once need not change the tile.
+            area, side = self._plan(pixels, side).area, side // 2
+            while side > 1 and self._plan(pixels, side).area >= area:
+                side //= 2
+            return side if self._plan(pixels, side).area < area else None
+
+        first = self._tile_side
+        result, side = while_memory_lasts(
+            first, lambda side: work(self._plan(pixels, side)), less=less, free=self._free
+        )
+        return result, 0 if side == first else side
+
+    def _free(self) -> None:
+        """Close what need not be open."""
+        self._sessions.keep(0)
 
     def _plan(self, pixels: NDArray[Any], side: int | None = None) -> Plan:
         card = self.card
@@ -438,22 +441,33 @@ class Restorer:
         side = side or self._tile_side
         return plan(height, width, size_multiple=card.size_multiple, stride=card.stride, halo=card.halo, side=side)
 
-    def _encode(self, pixels: NDArray[Any], weights: Mapping[str, float]) -> dict[str, NDArray[Any]]:
-        """The codes that the model computes once on the whole picture and gives to every tile."""
-        codes: dict[str, NDArray[Any]] = {}
+    def _encode(self, pixels: NDArray[Any], weights: Mapping[str, float]) -> tuple[dict[str, NDArray[Any]], int]:
+        """The codes that the model computes once on the whole picture and gives to every tile.
+
+        And the side that its parts were cut to, if memory ran out, else 0.
+        """
         if not self.card.codes:
-            return codes
+            return {}, 0
         # What has weights of its own is the same for all blends; what shares the base's gives the codes of the blend.
         blended = None if self.model.weights.get("encode") else weights
-        network = self._sessions.open("encode", weights=blended)
-        for name in self.card.codes:
-            codes[name] = mean_over_parts(
-                pixels,
-                lambda part, name=name: self._named(network(image=part), "encode", name),
-                multiple=self.card.size_multiple,
-                side=min(PART, self._tile_side),
-            )
-        return codes
+
+        def encode(side: int) -> dict[str, NDArray[Any]]:
+            network = self._sessions.open("encode", weights=blended)
+            return {
+                name: mean_over_parts(
+                    pixels,
+                    lambda part, name=name: self._named(network(image=part), "encode", name),
+                    multiple=self.card.size_multiple,
+                    side=side,
+                )
+                for name in self.card.codes
+            }
+
+        first = min(PART, self._tile_side)
+        codes, side = while_memory_lasts(
+            first, encode, less=lambda side: side // 2 if side > SMALLEST else None, free=self._free
+        )
+        return codes, 0 if side == first else side
 
     def _prompt(self, weights: Mapping[str, float], mixing: Mixing) -> dict[str, NDArray[Any]]:
         """The codes of a prompt, or of a mixture of several."""

@@ -18,10 +18,10 @@ class Restoration:
 
     `weights` are those of the adapters that were blended in, `diagnosis` is None where none was needed (weights given
     by hand, or a model without an estimator), `tiles` counts runs of the network, `untouched` says that the image is
-    the input, bit for bit. `shrunk_to` is 0, or the side that tiles or parts had to be cut to because memory ran out: the result
-    then differs a little from what it is elsewhere. `later` are the weights of further rounds, what was undone after
-    the picture had been looked at again. `source` is the image as it was given: a path, a Picture or an array, not
-    copied.
+    the input, bit for bit. `shrunk_to` is 0, or the side that tiles or parts had to be cut to because memory ran out:
+    the result then differs a little from what it is elsewhere. `later` are the weights of further rounds, what was
+    undone after the picture had been looked at again. `source` is the image as it was given: a path, a Picture or an
+    array, not copied.
     """
 
     image: Any

@@ -74,14 +74,18 @@ def written_out(layer: WindowAttention, x: Tensor, modulator: Tensor | None = No
     return layer.proj(seen)
 
 
+@pytest.mark.parametrize("in_training", [False, True])
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize("size", [(8, 12), (4, 8), (4, 4)])
-def test_attention_stays_in_its_window_and_region(size: tuple[int, int], shifted: bool, separate: bool) -> None:
+def test_attention_stays_in_its_window_and_region(
+    size: tuple[int, int], shifted: bool, separate: bool, in_training: bool
+) -> None:
     layer = attention(shifted=shifted, separate=separate)
     x = torch.randn(2, *size, CHANNELS)
-    with torch.no_grad():
+    with torch.set_grad_enabled(in_training):
         found = layer(x, shift_mask(x, WINDOW))
+    with torch.no_grad():
         wanted = torch.stack([written_out(layer, picture) for picture in x])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 

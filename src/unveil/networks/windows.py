@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from unveil.networks.layers import in_graph
 
 FOREIGN = -100.0
 """What is added to the score of a key from another region of the picture (the published value)."""
@@ -116,14 +119,14 @@ class WindowAttention(nn.Module):
         if modulator is not None:
             windows = windows + modulator
         q, k, v = self._project(windows)
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        scores = scores + self.relative_position_bias_table[self.positions].permute(2, 0, 1)
-        if self.shift:
-            # Not added to the bias first: an engine would fold the sum into one large constant for every layer.
-            scores = scores + cast("Tensor", mask)
-        seen = (scores.softmax(-1) @ v).transpose(2, 3).flatten(3)
-        x = merge(self.proj(seen), self.window, height, width)
+        attend = _attend_step_by_step if in_graph() or torch.is_grad_enabled() else _attend_at_once
+        seen = attend(q, k, v, self._bias(), cast("Tensor", mask) if self.shift else None)
+        x = merge(self.proj(seen.transpose(2, 3).flatten(3)), self.window, height, width)
         return x.roll((self.shift, self.shift), (1, 2)) if self.shift else x
+
+    def _bias(self) -> Tensor:
+        """What is added to the score of every pair of places: `heads N N`."""
+        return self.relative_position_bias_table[self.positions].permute(2, 0, 1)
 
     def _project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values: `B windows N C` -> `B windows heads N C/heads` each."""
@@ -137,6 +140,28 @@ class WindowAttention(nn.Module):
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         x = x.unflatten(-1, (parts, self.heads, -1))
         return x.permute(3, 0, 1, 4, 2, 5).unbind(0)
+
+
+def _attend_at_once(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention whose scores never leave the processor's cache: `B windows heads N C/heads` in and out.
+
+    For use only: with a gradient of the bias PyTorch has no such form, and takes a third longer than step by step.
+    """
+    batch, windows = q.shape[:2]
+    bias = bias[None] if mask is None else bias + mask
+    bias = bias.expand(batch, windows, *bias.shape[1:]).flatten(0, 1)
+    # Its fast form takes four axes only.
+    seen = F.scaled_dot_product_attention(*(x.flatten(0, 1) for x in (q, k, v)), attn_mask=bias)
+    return seen.unflatten(0, (batch, windows))
+
+
+def _attend_step_by_step(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    """The same for graphs and for training."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias
+    if mask is not None:
+        # Not added to the bias first: an engine would fold the sum into one large constant for every layer.
+        scores = scores + mask
+    return scores.softmax(-1) @ v
 
 
 class WindowBlock(nn.Module):

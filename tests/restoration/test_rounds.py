@@ -66,6 +66,12 @@ def test_what_had_left_no_trace_at_first_is_not_believed(monkeypatch) -> None:
     assert (restorer.run(PICTURE).later, len(seen)) == ((), 2)
 
 
+def test_a_picture_that_has_been_sharpened_is_not_looked_at_again(monkeypatch) -> None:
+    monkeypatch.setattr("unveil.restoration.restorer.SHARPENING", frozenset(("noise",)))
+    restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 1.0})
+    assert (restorer.run(PICTURE).later, len(seen)) == ((), 1)
+
+
 def test_only_what_the_card_names_is_looked_for(monkeypatch) -> None:
     restorer, _ = seeing(monkeypatch, {"dark": 0.9, "noise": 0.1}, {"noise": 1.0}, again=("dark",))
     assert restorer.run(PICTURE).later == ()

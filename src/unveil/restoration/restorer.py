@@ -38,6 +38,8 @@ MOSTLY = 0.5
 """The weight from which a degradation counts as undone, and the probability from which a second look believes it."""
 TRACE = 0.02
 """The probability in the first diagnosis from which a second look may find a degradation."""
+SHARPENING = frozenset(("blur", "lowres"))
+"""Damage that hides no other, and after whose undoing a picture is like none that the estimator has seen."""
 
 Result = TypeVar("Result")
 
@@ -319,9 +321,12 @@ class Restorer:
         """What to undo of a picture that has been restored.
 
         Nothing, unless what is likeliest of all is to be looked for again, has not been undone, and had left a trace
-        in the first diagnosis: what a restoration itself leaves behind may look like damage.
+        in the first diagnosis: what a restoration itself leaves behind may look like damage. And nothing once the
+        picture has been sharpened.
         """
         assert self.card.estimator is not None
+        if SHARPENING & set(undone):
+            return {}
         traces = {name for name, share in first.probabilities.items() if share >= TRACE and name not in undone}
         sought = [name for name in self.card.estimator.again if name in self.card.degradations and name in traces]
         found = self._diagnose(pixels)

@@ -93,6 +93,20 @@ def test_what_the_graph_gives_back_stays_in_it():
     assert set(arrays) == {"w", "w60"}
 
 
+def test_whole_numbers_stay():
+    """Sides are computed of whole numbers; what is made are floats."""
+    graph, weights = chain()
+    model = onnx.load_from_string(graph)
+    model.graph.initializer.append(helper.make_tensor("four", TensorProto.INT64, [1], [4]))
+    nodes = [helper.make_node("Concat", ["four", "four"], ["sides"], axis=0)]
+    nodes.append(helper.make_node("Reshape", ["restored", "sides"], ["flat"]))
+    model.graph.node.extend(nodes)
+    folded = fold(model.SerializeToString(), shapes_of(graph))
+    assert folded.made == ("w60",)
+    content, _ = folded.apply(lambda given: run(folded.preparing, folded.made, given), weights)
+    assert [node.op_type for node in onnx.load_from_string(content).graph.node] == ["Mul", "Concat", "Reshape"]
+
+
 @pytest.mark.parametrize("operator", ["Expand", "Tile", "RandomNormalLike"])
 def test_operators_that_repeat_or_draw_stay(operator):
     nodes = [helper.make_node("Mul", ["w" if i == 0 else f"w{i}", "w"], [f"w{i + 1}"]) for i in range(60)]

@@ -1,8 +1,8 @@
 """What a graph computes from weights alone, taken out of it, so that it is computed once a blend and by us.
 
-An engine would find it out too, but anew for every blend: for the shipped model that is more than half of the time that
-ONNX Runtime takes to open a network. Nothing here knows the network: nodes whose inputs all come from weights, and
-whose operator only rearranges or combines numbers, go into a graph of their own, whose outputs are weights of the rest.
+An engine would find it out too, but anew for every blend, and by opening its nodes one by one (docs/performance.md has
+what it costs). Nothing here knows the network: nodes whose inputs all come from weights, and whose operator only
+rearranges or combines numbers, go into a graph of their own, whose outputs are weights of the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Run: TypeAlias = Callable[[Arrays], Mapping[str, NDArray[Any]]]
 OPERATORS = frozenset(
     ("Add", "Concat", "Div", "MatMul", "Mul", "Reshape", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze")
 )
-"""Nothing that draws, and nothing that repeats."""
+"""Nothing that draws, and nothing that repeats. What they give is of the kind of their first input."""
 FEWEST = 50
 """Nodes below which a graph stays whole: opening two is not free."""
 
@@ -70,15 +70,20 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     shapes = dict(weights)
     tensors = {_name(value, 8): value for kind, value in inner if kind == 5}
     outputs = {_name(value, 1) for kind, value in inner if kind == 12}
-    known, early = set(tensors), list[memoryview]()
+    # Whole numbers say how: sides and axes. What is made is floats.
+    floats = {name for name, value in tensors.items() if (2, FLOAT) in fields(value)}
+    known = set(tensors)
+    early: list[memoryview] = []
     late: list[memoryview] = []
     for node in (value for kind, value in inner if kind == 1):
         inputs, given, operator = _node(node)
+        subject = next(map(text_of, messages(node, 1)), "")
         # What a graph gives back stays in it.
-        foldable = operator in OPERATORS and inputs and inputs <= known and not given & outputs
+        foldable = operator in OPERATORS and subject in floats and inputs <= known and not given & outputs
         (early if foldable else late).append(node)
         if foldable:
             known |= given
+            floats |= given
     if len(early) < FEWEST:
         return None
     asked = {name for node in late for name in _node(node)[0]} | outputs

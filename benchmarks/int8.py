@@ -11,12 +11,11 @@ on noise of sigma 25 and JPEG of quality 20, and seconds of the bare network, al
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,34 +23,21 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from PIL import Image
+from shipped_model import Damaging, Pixels, jpeg, noise, read
 
-from unveil import export, images, models
-from unveil.data import middle
-from unveil.datasets.patterns import SUFFIXES
+from unveil import export, models
 from unveil.metrics.fidelity import psnr
-from unveil.metrics.sheets import as_bytes
 
-Pixels: TypeAlias = NDArray[np.uint8]
-
-
-def noise(pixels: Pixels, seed: int) -> Pixels:
-    spoilt = pixels + np.random.default_rng(seed).normal(0, 25, pixels.shape)
-    return np.rint(np.clip(spoilt, 0, 255)).astype(np.uint8)
-
-
-def jpeg(pixels: Pixels, _: int) -> Pixels:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=20)
-    return np.asarray(Image.open(file).convert("RGB"))
-
-
-DAMAGES: dict[str, Callable[[Pixels, int], Pixels]] = {"noise": noise, "jpeg": jpeg}
+DAMAGES = {"noise": noise(25), "jpeg": jpeg(20)}
 
 
 def given(pixels: Pixels) -> NDArray[np.float32]:
     """8-bit pixels `H W 3` to what a network takes, `1 3 H W`."""
     return (pixels / 255.0).astype(np.float32).transpose(2, 0, 1)[None]
+
+
+def spoil(pictures: list[Pixels], damage: Damaging) -> list[Pixels]:
+    return [damage(pixels, np.random.default_rng(seed)) for seed, pixels in enumerate(pictures)]
 
 
 class Crops(CalibrationDataReader):
@@ -61,11 +47,6 @@ class Crops(CalibrationDataReader):
     def get_next(self) -> dict[str, Any]:
         crop = next(self.crops, None)
         return {} if crop is None else {"image": crop}
-
-
-def read(folder: Path, count: int, side: int) -> list[Any]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:count]
-    return [middle(as_bytes(images.read(path).srgb()), side) for path in paths]
 
 
 def quantised(model: models.Model, blend: str, calibration: list[Any], folder: str) -> dict[str, Path]:
@@ -108,14 +89,14 @@ def main() -> None:
     print("| blend | input, dB | form | restored, dB | seconds for 320 x 320 | MB |\n|---|---:|---|---:|---:|---:|")
     for blend, damage in DAMAGES.items():
         with tempfile.TemporaryDirectory() as folder:
-            forms = quantised(model, blend, [given(damage(crop, seed)) for seed, crop in enumerate(crops)], folder)
+            forms = quantised(model, blend, [given(spoilt) for spoilt in spoil(crops, damage)], folder)
             size = {name: path.stat().st_size / 1e6 for name, path in forms.items()}
             sessions = {name: ort.InferenceSession(path, options) for name, path in forms.items()}
         found: dict[str, list[float]] = {name: [] for name in forms}
         seconds = dict.fromkeys(forms, float("inf"))
         before: list[float] = []
-        for seed, truth in enumerate(truths):
-            image, wanted = given(damage(truth, seed)), truth.transpose(2, 0, 1)[None] / 255.0
+        for truth, spoilt in zip(truths, spoil(truths, damage), strict=True):
+            image, wanted = given(spoilt), truth.transpose(2, 0, 1)[None] / 255.0
             before.append(psnr(image.astype(np.float64), wanted))
             for name, session in sessions.items():
                 started = time.perf_counter()

@@ -137,6 +137,12 @@ MIXED: Mapping[str, Damaging] = {
 }
 
 
+def read(folder: Path, count: int, side: int) -> list[Pixels]:
+    """The middle parts of the first pictures of a folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:count]
+    return [middle(as_bytes(images.read(path).srgb()), side) for path in paths]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)
@@ -146,8 +152,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     chosen = parser.parse_args()
     model = models.read(models.find(chosen.model))
-    paths = sorted(path for path in chosen.pictures.rglob("*") if path.suffix.lower() in SUFFIXES)[: chosen.count]
-    truths = [middle(as_bytes(images.read(path).srgb()), chosen.side) for path in paths]
+    truths = read(chosen.pictures, chosen.count, chosen.side)
     restorer = Restorer(model, threads=chosen.threads)
     print(f"{model.card.name}, {len(truths)} pictures, the middle {chosen.side} x {chosen.side} pixels of each\n")
     _single(restorer, truths)

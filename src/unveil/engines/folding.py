@@ -89,8 +89,7 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     asked = {name for node in late for name in _node(node)[0]} | outputs
     used = {name for node in early for name in _node(node)[0]}
     made = [name for node in early for name in sorted(_node(node)[1]) if name in asked]
-    names = [(kind, value) for kind, value in inner if kind == 2]
-    first = [message(kind, value) for kind, value in names]
+    first = [message(kind, value) for kind, value in inner if kind == 2]
     first += [message(1, node) for node in early]
     first += [message(5, value) for name, value in tensors.items() if name in used and name not in shapes]
     first += [message(11, _value(name, shapes[name])) for name in shapes if name in used]

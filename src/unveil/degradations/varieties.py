@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unveil.degradations import DEGRADATIONS, Blur, Dark, Degradation, Haze, Rain, Snow
+from unveil.degradations import DEGRADATIONS, Blur, Dark, Degradation, Haze, Jpeg, Rain, Snow
 from unveil.degradations.shake import Shake
 
 VARIETIES: dict[str, tuple[Degradation, ...]] = {
@@ -31,6 +31,9 @@ VARIETIES: dict[str, tuple[Degradation, ...]] = {
     ),
     "haze": (Haze(), Haze(guided=0.7, flat=0.3)),
     "dark": (Dark(), Dark(noise=0.0)),
+    # Parts of pictures, and, twice as often, whole files: there the blocks begin where a network's own grid does, tile
+    # after tile (`unveil.restoration.tiles`), so that it may learn where to expect them.
+    "jpeg": (Jpeg(), Jpeg(aligned=True), Jpeg(aligned=True)),
     "snow": (Snow(), Snow(softness=2.5)),
 }
 """Every degradation's generators, the one of `DEGRADATIONS` first."""

@@ -153,3 +153,51 @@ def test_an_estimator_is_adopted_as_it_is(finished: Path, recipe: Path, photogra
     assert made.card.recipe["estimation"]["adopt"] == "model.safetensors"
     with pytest.raises(RecipeError, match="tells noise, dark, clean apart, but the recipe has adapters for noise"):
         run(recipe, photographs, tmp_path, *changes, "adapters={noise: {}}", phases=["export"])
+
+
+def test_a_base_and_adapters_are_adopted_as_they_are(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """One adapter is trained on the adopted base, the other comes along bit for bit."""
+    start = finished / "model.safetensors"
+    changes = (
+        f"pretraining.adopt={start}", f"estimation={{adopt: {start}}}",
+        f"adapters={{noise: {{rank: 2, start: {start}}}, dark: {{adopt: {start}}}}}",
+    )  # fmt: skip
+    run(recipe, photographs, tmp_path, *changes, phases=["all"])
+    former, made = models.read(start), models.read(tmp_path / "model.safetensors")
+    assert made.card.base_checksum == former.card.base_checksum
+    assert {path.name for path in tmp_path.rglob("final.ckpt")} == {"final.ckpt"}
+    assert [path.parent.name for path in tmp_path.rglob("final.ckpt")] == ["noise"]
+    assert made.card.adapters["dark"] == former.card.adapters["dark"]
+    for name, factors in former.adapters["dark"].factors.items():
+        assert all((value == made.adapters["dark"].factors[name][key]).all() for key, value in factors.items())
+    assert made.card.recipe["adapters"]["dark"]["adopt"] == "model.safetensors"
+
+
+def test_an_adapter_of_another_base_is_not_adopted(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    start = finished / "model.safetensors"
+    changes = (f"adapters={{noise: {{}}, dark: {{adopt: {start}}}}}", f"estimation={{adopt: {start}}}")
+    with pytest.raises(RecipeError, match=r"adapters\.dark\.adopt: that of .* is for another base"):
+        run(recipe, photographs, tmp_path, *changes, phases=["pretrain", "export"])
+    with pytest.raises(RecipeError, match=r"is not there \(it has noise, dark\)"):
+        run(
+            recipe, photographs, tmp_path, f"pretraining.adopt={start}", f"adapters={{snow: {{adopt: {start}}}}}",
+            phases=["export"],
+        )  # fmt: skip
+
+
+def test_an_estimator_learns_signs_that_the_former_did_not_know(model: Model) -> None:
+    """At first it says what it said before: the signs weigh nothing yet."""
+    assert model.card.estimator is not None
+    former = Estimator(**model.card.estimator.config).eval()
+    former.load_state_dict({name: torch.from_numpy(value).float() for name, value in model.weights["estimate"].items()})
+    fresh = Estimator(**{**model.card.estimator.config, "signs": 8}).eval()
+    beginnings.estimator(fresh, model, model.card.estimator.classes)
+    views = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        torch.testing.assert_close(fresh(views), former(views), atol=1e-5, rtol=1e-5)
+    assert fresh.signs is not None
+    assert fresh.signs.weight.abs().max() > 0

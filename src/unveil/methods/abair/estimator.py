@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unveil.methods.abair import signs as measures
+
 DETAIL = 24.0
 """Gain of the fine detail. JPEG blocks and missing grey levels are a few levels of 255 strong, and would take a network
 long to find under the picture itself."""
@@ -46,6 +48,8 @@ class Estimator(nn.Module):
         hidden: width of the feature vector that the last layer sees.
         tones: bins of the histograms that join the features: of the darkest channel's minimum and the brightest
             channel's maximum in blocks of 8x8 pixels, which haze lifts and darkness lowers. 0 leaves them out.
+        signs: width of what a layer of its own makes of the `signs` of damage that have formulas (spectrum, steps
+            between neighbours), which join the features too. 0 leaves them out.
 
     Shapes: `B 3 S S`, 0..1 -> `B classes`. Views must keep native resolution (resizing removes noise and JPEG blocks),
     except the global one; `unveil.restoration.diagnosis` makes them. The first layer sees the view and, amplified and
@@ -53,13 +57,20 @@ class Estimator(nn.Module):
     """
 
     def __init__(
-        self, *, classes: int, widths: Sequence[int] = (32, 32, 64, 96, 128), hidden: int = 128, tones: int = 0
+        self,
+        *,
+        classes: int,
+        widths: Sequence[int] = (32, 32, 64, 96, 128),
+        hidden: int = 128,
+        tones: int = 0,
+        signs: int = 0,
     ) -> None:
         super().__init__()
         self.tones = tones
         self.stem = nn.Conv2d(6, widths[0], 5, stride=2, padding=2)
         self.blocks = nn.Sequential(*(Residual(a, b) for a, b in pairwise(widths)))
-        self.hidden = nn.Linear(2 * widths[-1] + 2 * tones, hidden)
+        self.signs = nn.Linear(measures.COUNT, signs) if signs else None
+        self.hidden = nn.Linear(2 * widths[-1] + 2 * tones + signs, hidden)
         self.head = nn.Linear(hidden, classes)
 
     def embed(self, views: Tensor) -> Tensor:
@@ -74,6 +85,8 @@ class Estimator(nn.Module):
         mean = flat.mean(2)
         deviation = (flat - mean[:, :, None]).square().mean(2).add(1e-6).sqrt()
         features = [mean, deviation, *([self._histograms(views)] if self.tones else [])]
+        if self.signs is not None:
+            features.append(F.leaky_relu(self.signs(measures.measure(views)), 0.1))
         return F.leaky_relu(self.hidden(torch.cat(features, 1)), 0.1)
 
     def _histograms(self, views: Tensor) -> Tensor:

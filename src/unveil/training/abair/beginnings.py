@@ -100,7 +100,7 @@ def _of_rank(rank: int, up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
 def estimator(fresh: Estimator, model: Model, classes: tuple[str, ...]) -> None:
     """Give a new estimator the weights of a model's, of the classes that it has.
 
-    Inputs that the former did not have start at zero; classes that it did not know keep fresh weights.
+    Inputs that the former did not have start at zero; layers and classes that it did not know keep fresh weights.
 
     Raises:
         RecipeError: the model has no estimator.
@@ -112,6 +112,8 @@ def estimator(fresh: Estimator, model: Model, classes: tuple[str, ...]) -> None:
     rows = [found.index(classes[place]) for place in known]
     with torch.no_grad():
         for name, parameter in fresh.named_parameters():
+            if name not in model.weights["estimate"]:
+                continue
             former = torch.from_numpy(model.weights["estimate"][name].astype(np.float32))
             if name.startswith("head."):
                 parameter[known] = former[rows]

@@ -67,10 +67,10 @@ class AbairChain(Chain[AbairRecipe]):
         return subjects.of(self)
 
     def pretrain(self) -> None:
-        """Phase I."""
+        """Phase I; nothing is left to do where the base of another model is adopted."""
         stage = self.recipe.pretraining
         where = self.folder / "pretraining"
-        if (where / "final.ckpt").exists():
+        if stage.adopt or (where / "final.ckpt").exists():
             return
         torch.manual_seed(self.recipe.seed)
         settings = {"head_weight": stage.head_weight, "seed": self.recipe.seed, **stage.optimisation()}
@@ -87,10 +87,10 @@ class AbairChain(Chain[AbairRecipe]):
         self.fit(phase, stage, batches, where)
 
     def adapt(self, degradation: str) -> None:
-        """Phase II for one degradation."""
+        """Phase II for one degradation; nothing is left to do where the adapter of another model is adopted."""
         stage = self.recipe.adapters[degradation]
         where = self.folder / "adapters" / degradation
-        if (where / "final.ckpt").exists():
+        if stage.adopt or (where / "final.ckpt").exists():
             return
         seed = self.recipe.seed + 1 + _place(degradation, self.recipe)
         torch.manual_seed(seed)
@@ -126,7 +126,7 @@ class AbairChain(Chain[AbairRecipe]):
         seed = self.recipe.seed + 1 + len(DEGRADATIONS)
         torch.manual_seed(seed)
         classes = self.recipe.classes
-        estimator = Estimator(classes=len(classes), tones=stage.tones)
+        estimator = Estimator(classes=len(classes), tones=stage.tones, signs=stage.signs)
         if stage.start:
             beginnings.estimator(estimator, beginnings.find(stage.start), classes)
         phase = Estimation(
@@ -184,7 +184,15 @@ class AbairChain(Chain[AbairRecipe]):
         return self.folder if self.folder.is_file() else self.folder / "pretraining" / "final.ckpt"
 
     def base(self) -> nn.Module:
-        """The network of Phase I with its final weights."""
+        """The network of Phase I with its final weights, or with those of the model that it is adopted from.
+
+        Raises:
+            RecipeError: there is none, or it is of another network than the recipe's.
+        """
+        if adopted := self.recipe.pretraining.adopt:
+            network = self.network()
+            beginnings.base(network, beginnings.find(adopted))
+            return network
         path = self.base_path()
         if not path.exists():
             raise RecipeError(f"{path} is missing: adapters need the base of Phase I; run the phase 'pretrain' first")

@@ -39,6 +39,7 @@ def model(chain: AbairChain) -> Model:
     weights, traced = trace_roles(network, half=True)
     checksum = models.base_checksum(weights["restore"])
     adapters = _adapters(path, recipe, network, weights["restore"])
+    exposed = {name for name in adapters if _is_exposed(path, recipe, name)}
     regions = _map(chain, network, weights, traced) if recipe.pretraining.map else ()
     estimator = None
     if recipe.estimation.adopt:
@@ -61,7 +62,7 @@ def model(chain: AbairChain) -> Model:
                 mode=adapter.mode,
                 base_checksum=checksum,
                 training_data=recipe.card.training_data,
-                exposure=_is_exposed(path, degradation),
+                exposure=degradation in exposed,
             )
             for degradation, adapter in adapters.items()
         },
@@ -84,8 +85,10 @@ def printed(degradation: str) -> str:
     return DEGRADATIONS[degradation].printed if degradation in DEGRADATIONS else degradation
 
 
-def _is_exposed(folder: Path, degradation: str) -> bool:
+def _is_exposed(folder: Path, recipe: AbairRecipe, degradation: str) -> bool:
     """Whether an adapter was trained on exposed pictures."""
+    if adopted := recipe.adapters[degradation].adopt:
+        return beginnings.find(adopted).card.adapters[degradation].exposure
     done = record(folder / "adapters" / degradation / "final.ckpt")["recipe"]
     return AbairRecipe.from_dict(done).adapters[degradation].exposure
 
@@ -93,14 +96,17 @@ def _is_exposed(folder: Path, degradation: str) -> bool:
 def _adapters(
     folder: Path, recipe: AbairRecipe, network: networks.Network, restoring: Mapping[str, NDArray[Any]]
 ) -> dict[str, Adapter]:
-    """The finished adapters of a run, in the order of the recipe, each in the form it was trained in.
+    """The finished and the adopted adapters of a run, in the order of the recipe, each in the form it was trained in.
 
     What they change of weights that the network never uses is left out.
     """
     found: dict[str, Adapter] = {}
     checksum = models.base_checksum(restoring)
     base = network.state_dict()
-    for degradation in recipe.adapters:
+    for degradation, stage in recipe.adapters.items():
+        if stage.adopt:
+            found[degradation] = _adopted_adapter(stage.adopt, degradation, checksum)
+            continue
         path = folder / "adapters" / degradation / "final.ckpt"
         if not path.exists():
             continue
@@ -155,7 +161,7 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     path = folder / "estimation" / "final.ckpt"
     recipe = AbairRecipe.from_dict(record(path)["recipe"])
     stage, classes = recipe.estimation, recipe.classes
-    config: dict[str, Any] = {"classes": len(classes), "tones": stage.tones}
+    config: dict[str, Any] = {"classes": len(classes), "tones": stage.tones, "signs": stage.signs}
     estimator = Estimator(**config)
     estimator.load_state_dict(part(path, "estimator."))
     calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
@@ -179,6 +185,23 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     )
     graph = graphs.estimating(estimator, stage.side)
     return card, arrays(estimator, graph.weights), graph.data
+
+
+def _adopted_adapter(adopt: str, degradation: str, checksum: str) -> Adapter:
+    """The adapter of another model, as it is there.
+
+    Raises:
+        RecipeError: that one has none for this degradation, or has it for another base.
+    """
+    other = beginnings.find(adopt)
+    found = other.adapters.get(degradation)
+    if found is None or found.base_checksum != checksum:
+        what = "is for another base" if found else f"is not there (it has {', '.join(other.adapters) or 'none'})"
+        raise RecipeError(
+            f"adapters.{degradation}.adopt: that of {other.card.name} {what}; adopt the base from the same file "
+            "(pretraining.adopt), or train this adapter"
+        )
+    return found
 
 
 def _adopted(recipe: AbairRecipe) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:

@@ -31,9 +31,13 @@ class PretrainingStage(Stage):
     """Draw every phenomenon in all its varieties (`degradations/varieties.py`)."""
     start: str = ""
     """A model file with whose base training begins; `shipped` is the model that comes with unveil."""
+    adopt: str = ""
+    """A model file whose base is taken as it is; nothing is trained then, and its adapters fit."""
 
     def __post_init__(self) -> None:
         super(PretrainingStage, self).__post_init__()
+        if self.adopt and self.map:
+            raise RecipeError("pretraining.map wants a head that is trained here; leave out pretraining.adopt")
         if bool(self.degradations) == bool(self.pairs):
             raise RecipeError("pretraining needs either degradations, made on the fly, or pairs of folders")
         if self.map and self.head_weight == 0:
@@ -53,6 +57,8 @@ class AdapterStage(Stage):
     `start` is a model file (or `shipped`) with whose adapter of this degradation training begins, cut to the rank where
     that is lower; one that it does not have starts afresh. Its base may be another: then it is a good guess.
 
+    `adopt` is a model file whose adapter is taken as it is, on the same base; nothing is trained then.
+
     `exposure` exposes every picture fully before the network sees it, in training and in use, as a whole.
 
     `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
@@ -71,6 +77,7 @@ class AdapterStage(Stage):
     company: float = 0.0
     exposure: bool = False
     start: str = ""
+    adopt: str = ""
 
     def __post_init__(self) -> None:
         super(AdapterStage, self).__post_init__()
@@ -96,6 +103,7 @@ class EstimationStage(Stage):
     unveil. An estimator sees pictures alone, so it serves any base with the same adapters; nothing is trained then."""
     side: int = 224
     tones: int = 12
+    signs: int = 0
     composed: float = 0.2
     cut: float = 0.05
     clean_weight: float = 4.0
@@ -177,8 +185,7 @@ class AbairRecipe(Recipe):
         values = super(AbairRecipe, self).shareable()
         adapters = (values["adaptation"], *values["adapters"].values())
         for stage in (values["pretraining"], values["estimation"], *adapters):
-            stage["start"] = Path(stage["start"]).name
-        values["estimation"]["adopt"] = Path(values["estimation"]["adopt"]).name
+            stage["start"], stage["adopt"] = (Path(stage[key]).name for key in ("start", "adopt"))
         for stage in adapters:
             stage["pairs"] = _names(stage["pairs"])
             stage["photographs"] = [Path(folder).name for folder in stage["photographs"]]

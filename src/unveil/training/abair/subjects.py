@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from unveil.errors import RecipeError
 from unveil.evaluation.damage import Pixels
 from unveil.evaluation.sets import EvaluationSet
 from unveil.evaluation.subjects import Answer, Subject, Tick
@@ -27,7 +28,12 @@ def of(chain: AbairChain) -> list[Subject]:
     """`base`, and where there are adapters `oracle`, `sum`, `average`; with an estimator `oh` and `sw` too.
 
     Adapters that cannot be merged cannot be mixed either: of them `oracle` and `oh` are left.
+
+    Raises:
+        RecipeError: parts of the run are those of another model's file.
     """
+    if adopted := [f"adapters.{name}" for name, stage in chain.recipe.adapters.items() if stage.adopt]:
+        raise RecipeError(f"{', '.join(adopted)}: adopted, not trained; export the run and measure its model file")
     from unveil.training.abair.chain import fresh_adapter
 
     network = chain.trained()
@@ -70,7 +76,7 @@ class Eyes:
         path = chain.folder / "estimation" / "final.ckpt"
         recipe = AbairRecipe.from_dict(record(path)["recipe"])
         stage, classes = recipe.estimation, recipe.classes
-        estimator = Estimator(classes=len(classes), tones=stage.tones)
+        estimator = Estimator(classes=len(classes), tones=stage.tones, signs=stage.signs)
         estimator.load_state_dict(part(path, "estimator."))
         found = torch.load(chain.folder / "estimation" / "calibration.pt", weights_only=True)
         temperature = float(found["temperature"]) * stage.sharpening

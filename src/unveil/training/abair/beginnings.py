@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,8 +20,8 @@ GROWN_ALIKE = 1e-4
 
 
 def find(start: str) -> Model:
-    """The model that a recipe names: a file, or `shipped`."""
-    return models.read(models.find(models.DEFAULT) if start == SHIPPED else Path(start))
+    """The model that a recipe names: a file, the name of a model, or `shipped`."""
+    return models.read(models.find(models.DEFAULT if start == SHIPPED else start))
 
 
 def base(network: nn.Module, model: Model) -> None:

@@ -45,7 +45,7 @@ def model(chain: AbairChain) -> Model:
     if recipe.estimation.adopt:
         estimator, weights["estimate"], traced["estimate"] = _adopted(recipe)
     elif (path / "estimation" / "calibration.pt").exists():
-        estimator, weights["estimate"], traced["estimate"] = _estimator(path)
+        estimator, weights["estimate"], traced["estimate"] = _estimator(chain)
     card = Card(
         name=recipe.name,
         network={"name": recipe.network["name"], "config": {k: v for k, v in recipe.network.items() if k != "name"}},
@@ -156,8 +156,9 @@ def _map(
     return classes
 
 
-def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
-    """The estimator of a run, with the classes that it was trained on."""
+def _estimator(chain: AbairChain) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
+    """The estimator of a run, with the classes that it was trained on, leaning as the recipe says now."""
+    folder = chain.folder
     path = folder / "estimation" / "final.ckpt"
     recipe = AbairRecipe.from_dict(record(path)["recipe"])
     stage, classes = recipe.estimation, recipe.classes
@@ -165,9 +166,11 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
     estimator = Estimator(**config)
     estimator.load_state_dict(part(path, "estimator."))
     calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
+    temperature = float(calibration["temperature"]) * stage.sharpening
+    leaning = torch.tensor([chain.recipe.estimation.leaning.get(name, 0.0) for name in classes])
     # The card knows a temperature alone; a bias of the classes is as well one of the last layer.
     with torch.no_grad():
-        estimator.head.bias += calibration["temperature"] * torch.tensor(calibration["bias"])
+        estimator.head.bias += calibration["temperature"] * torch.tensor(calibration["bias"]) + temperature * leaning
     card = EstimatorCard(
         name="abair",
         config=config,
@@ -175,7 +178,7 @@ def _estimator(folder: Path) -> tuple[EstimatorCard, dict[str, NDArray[Any]], by
         side=stage.side,
         crops=stage.crops,
         global_weight=stage.global_weight,
-        temperature=float(calibration["temperature"]) * stage.sharpening,
+        temperature=temperature,
         clean_threshold=stage.clean_threshold,
         again=stage.again,
         # Calibrations of earlier versions know no more than the accuracy.

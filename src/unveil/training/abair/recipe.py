@@ -18,9 +18,14 @@ class PretrainingStage(Stage):
     """Phase I. `degradations`: relative frequencies in CutMix, with `clean` for regions left alone.
 
     `pairs`: degradation -> pairs as of an adapter, to train on ready pairs, without CutMix (a row of the
-    paper's ablation: the restoration sets instead of on-the-fly synthesis).
+    paper's ablation: the restoration sets instead of on-the-fly synthesis). Steps and batches are the shipped model's
+    unless told.
     """
 
+    iterations: int = 10500
+    batch: int = 16
+    patch: int = 96
+    learning_rate: float = 1e-3
     degradations: Mapping[str, float] = field(default_factory=dict[str, float])
     regions: tuple[float, ...] = (0.3, 0.5, 0.2)
     head_weight: float = 0.01
@@ -38,8 +43,10 @@ class PretrainingStage(Stage):
         super(PretrainingStage, self).__post_init__()
         if self.adopt and self.map:
             raise RecipeError("pretraining.map wants a head that is trained here; leave out pretraining.adopt")
-        if bool(self.degradations) == bool(self.pairs):
-            raise RecipeError("pretraining needs either degradations, made on the fly, or pairs of folders")
+        if bool(self.degradations) == bool(self.pairs) and not self.adopt:
+            raise RecipeError(
+                "pretraining needs either degradations, made on the fly, or pairs of folders; or a model to adopt"
+            )
         if self.map and self.head_weight == 0:
             raise RecipeError("pretraining.map wants a head that has learnt; set pretraining.head_weight above 0")
         _check_pairs("pretraining.pairs", self.pairs.values())
@@ -123,6 +130,8 @@ class EstimationStage(Stage):
     """The model's own rule of blending."""
     sharpening: float = 1.0
     """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
+    leaning: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By how much a class is favoured beyond the fitted calibration, in logits over the temperature in use."""
     held_out: int = 0
     """Every so manieth photograph is kept from the estimator's training, for its calibration; 0 keeps none."""
     calibration: int = 300

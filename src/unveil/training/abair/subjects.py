@@ -80,7 +80,8 @@ class Eyes:
         estimator.load_state_dict(part(path, "estimator."))
         found = torch.load(chain.folder / "estimation" / "calibration.pt", weights_only=True)
         temperature = float(found["temperature"]) * stage.sharpening
-        bias = torch.tensor(found["bias"]) * found["temperature"] / temperature
+        leaning = torch.tensor([chain.recipe.estimation.leaning.get(name, 0.0) for name in classes])
+        bias = torch.tensor(found["bias"]) * found["temperature"] / temperature + leaning
         return cls(estimator.eval(), classes, stage.side, stage.crops, stage.global_weight, temperature, bias)
 
     def probabilities(self, picture: Pixels) -> dict[str, float]:

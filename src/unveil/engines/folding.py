@@ -75,20 +75,24 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     known = set(tensors)
     early: list[memoryview] = []
     late: list[memoryview] = []
+    asked, used = set(outputs), set[str]()
+    made: list[str] = []
     for node in (value for kind, value in inner if kind == 1):
-        inputs, given, operator = _node(node)
-        subject = next(map(text_of, messages(node, 1)), "")
+        inputs, given, operator, subject = _node(node)
         # What a graph gives back stays in it.
         foldable = operator in OPERATORS and subject in floats and inputs <= known and not given & outputs
-        (early if foldable else late).append(node)
         if foldable:
+            early.append(node)
+            used |= inputs
+            made += sorted(given)
             known |= given
             floats |= given
+        else:
+            late.append(node)
+            asked |= inputs
     if len(early) < FEWEST:
         return None
-    asked = {name for node in late for name in _node(node)[0]} | outputs
-    used = {name for node in early for name in _node(node)[0]}
-    made = [name for node in early for name in sorted(_node(node)[1]) if name in asked]
+    made = [name for name in made if name in asked]
     first = [message(kind, value) for kind, value in inner if kind == 2]
     first += [message(1, node) for node in early]
     first += [message(5, value) for name, value in tensors.items() if name in used and name not in shapes]
@@ -120,10 +124,19 @@ def _parts(model: bytes) -> tuple[bytes, list[tuple[int, memoryview]]]:
     return b"".join(head), inner
 
 
-def _node(node: memoryview) -> tuple[set[str], set[str], str]:
-    """Names of a node's inputs and outputs, and its operator. Left out optional ones have no name."""
-    inputs, outputs = ({text_of(value) for value in messages(node, kind)} - {""} for kind in (1, 2))
-    return inputs, outputs, _name(node, 4)
+def _node(node: memoryview) -> tuple[set[str], set[str], str, str]:
+    """Names of a node's inputs and outputs, its operator, and its first input. Left out optional ones have no name."""
+    inputs: list[str] = []
+    outputs: set[str] = set()
+    operator = ""
+    for kind, value in fields(node):
+        if kind == 1 and isinstance(value, memoryview):
+            inputs.append(text_of(value))
+        elif kind == 2 and isinstance(value, memoryview):
+            outputs.add(text_of(value))
+        elif kind == 4 and isinstance(value, memoryview):
+            operator += text_of(value)
+    return set(inputs) - {""}, outputs - {""}, operator, inputs[0] if inputs else ""
 
 
 def _name(described: memoryview, kind: int) -> str:

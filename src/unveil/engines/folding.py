@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from unveil.engines.graph import LOCATION
 from unveil.engines.messages import fields, message, messages, number, text_of
+from unveil.engines.nodes import FLOAT, described, split_graph
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Run: TypeAlias = Callable[[Arrays], Mapping[str, NDArray[Any]]]
@@ -32,7 +33,7 @@ FEWEST = 50
 # NodeProto: input 1, output 2, op_type 4. TensorProto: dims 1, data_type 2, name 8, external_data 13, data_location 14.
 # ValueInfoProto: name 1, type 2; TypeProto: tensor_type 1; Tensor: elem_type 1, shape 2; Shape: dim 1; Dimension:
 # dim_value 1. StringStringEntryProto: key 1, value 2.
-FLOAT, OUTSIDE = 1, 1
+OUTSIDE = 1
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
 
     None where that is too little to be worth it.
     """
-    head, inner = _parts(graph)
+    head, inner = split_graph(graph)
     shapes = dict(weights)
     tensors = {_name(value, 8): value for kind, value in inner if kind == 5}
     outputs = {_name(value, 1) for kind, value in inner if kind == 12}
@@ -96,8 +97,8 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     first = [message(kind, value) for kind, value in inner if kind == 2]
     first += [message(1, node) for node in early]
     first += [message(5, value) for name, value in tensors.items() if name in used and name not in shapes]
-    first += [message(11, _value(name, shapes[name])) for name in shapes if name in used]
-    first += [message(12, _value(name, None)) for name in made]
+    first += [message(11, described(name, shapes[name])) for name in shapes if name in used]
+    first += [message(12, described(name, None)) for name in made]
     rest = [message(kind, value) for kind, value in inner if kind not in (1, 5)]
     rest += [message(1, node) for node in late]
     rest += [message(5, value) for name, value in tensors.items() if name in asked]
@@ -109,19 +110,6 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
         _head=head,
         _rest=rest,
     )
-
-
-def _parts(model: bytes) -> tuple[bytes, list[tuple[int, memoryview]]]:
-    """All of a model but its graph as it stands, and the fields of its graph."""
-    head: list[bytes] = []
-    inner: list[tuple[int, memoryview]] = []
-    for kind, value in fields(memoryview(model)):
-        if kind == 7 and isinstance(value, memoryview):
-            # Descriptions of values in between (13) may be of nodes that move.
-            inner += [(k, v) for k, v in fields(value) if isinstance(v, memoryview) and k != 13]
-        else:
-            head.append(number(kind, value) if isinstance(value, int) else message(kind, value))
-    return b"".join(head), inner
 
 
 def _node(node: memoryview) -> tuple[set[str], set[str], str, str]:
@@ -141,12 +129,6 @@ def _node(node: memoryview) -> tuple[set[str], set[str], str, str]:
 
 def _name(described: memoryview, kind: int) -> str:
     return "".join(text_of(value) for value in messages(described, kind))
-
-
-def _value(name: str, shape: tuple[int, ...] | None) -> bytes:
-    """A ValueInfoProto of floats; of any shape, where none is given."""
-    sides = b"" if shape is None else message(2, b"".join(message(1, number(1, side)) for side in shape))
-    return message(1, name.encode()) + message(2, message(1, number(1, FLOAT) + sides))
 
 
 def _outside(name: str, shape: tuple[int, ...]) -> bytes:

@@ -98,12 +98,16 @@ def _share(key: Key) -> Shared | None:
     weights = numbered(shapes)
     if weights is None or not each_used_once(graph, weights):
         return None
-    with tempfile.TemporaryDirectory(prefix="unveil-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "graph.onnx"
-        options = _options(1, dict(values))
-        options.optimized_model_filepath = str(path)
-        _open(graph, options, weights)
-        return share(path.read_bytes(), shapes)
+    try:
+        with tempfile.TemporaryDirectory(prefix="unveil-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "graph.onnx"
+            options = _options(1, dict(values))
+            options.optimized_model_filepath = str(path)
+            _open(graph, options, weights)
+            return share(path.read_bytes(), shapes)
+    except Exception:
+        # No room on the disk, say. A blend is then opened alone, and tells what is wrong if that fails, too.
+        return None
 
 
 SHARED = Recurring(_share, KEPT)

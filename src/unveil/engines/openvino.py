@@ -137,7 +137,11 @@ def _blank(key: Key) -> Blank | None:
     weights = numbered(shapes)
     if weights is None or not each_used_once(graph, weights):
         return None
-    written = _compile(key, weights).export_model().getvalue()
+    try:
+        written = _compile(key, weights).export_model().getvalue()
+    except Exception:
+        # A blend is then compiled alone, and tells what is wrong if that fails, too.
+        return None
     places = find_numbered(written, shapes)
     return None if places is None else Blank(written, places)
 
@@ -151,7 +155,8 @@ def _compile(key: Key, weights: Arrays) -> Any:
     return core.compile_model(network, "CPU", dict(settings))
 
 
-BLANKS = Recurring(_blank, KEPT)
+# It costs a compilation more, so a picture of which a second blend is made waits no longer than it did.
+BLANKS = Recurring(_blank, KEPT, times=3)
 
 
 def capabilities() -> list[str]:

@@ -12,9 +12,10 @@ map with its channels last, and back, in one step each. The numbers are the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Order:
     source: str
     shape: tuple[int, ...]
     places: NDArray[np.int32]
-    empty: NDArray[np.int32]
+    empty: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,11 @@ class Shared:
 
 def numbered(shapes: Shapes) -> dict[str, NDArray[np.float32]] | None:
     """Weights of these names and shapes, each number of which says its place. None where there are too many."""
-    sizes = [int(np.prod(shape, dtype=np.int64)) for _, shape in shapes]
-    if sum(sizes) > MOST:
+    starts = _starts(shapes)
+    if starts[-1] > MOST:
         return None
-    bits = np.arange(FIRST, FIRST + sum(sizes), dtype=np.int32).view(np.float32)
-    parts = np.split(bits, np.cumsum(sizes)[:-1])
+    bits = np.arange(FIRST, FIRST + starts[-1], dtype=np.int32).view(np.float32)
+    parts = np.split(bits, starts[1:-1])
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
 
 
@@ -84,7 +85,7 @@ def share(optimised: bytes, shapes: Shapes) -> Shared | None:
     rest = [message(kind, value) for kind, value in inner if kind in (11, 12)]
     lists: dict[str, NDArray[np.int64]] = {}
     orders: dict[str, Order | str] = {}
-    starts = np.cumsum([0, *(int(np.prod(shape, dtype=np.int64)) for _, shape in shapes)])
+    starts = _starts(shapes)
     for tensor in (value for kind, value in inner if kind == 5):
         name, kind, shape, raw = _tensor(tensor)
         try:
@@ -93,7 +94,7 @@ def share(optimised: bytes, shapes: Shapes) -> Shared | None:
             return None
         if found is None:
             rest.append(message(5, tensor))
-            if kind == INT64 and len(raw) == 8 * int(np.prod(shape, dtype=np.int64)):
+            if kind == INT64 and len(raw) == 8 * math.prod(shape):
                 lists[name] = np.frombuffer(raw, np.int64)
         else:
             orders[name] = found
@@ -106,7 +107,7 @@ def share(optimised: bytes, shapes: Shapes) -> Shared | None:
 
 def find_numbered(data: bytes, shapes: Shapes) -> dict[str, int] | None:
     """At which byte each of the `numbered` weights begins. None where one of them is not there, once and whole."""
-    starts = np.cumsum([0, *(int(np.prod(shape, dtype=np.int64)) for _, shape in shapes)])
+    starts = _starts(shapes)
     total = int(starts[-1])
     # One of them shows how all are aligned.
     first = data.find(np.arange(FIRST, FIRST + min(int(starts[1]), 64), dtype=np.int32).tobytes())
@@ -119,8 +120,8 @@ def find_numbered(data: bytes, shapes: Shapes) -> dict[str, int] | None:
     met = met[order]
     values = numbers[met]
     found: dict[str, int] = {}
-    for (name, _), start, end in zip(shapes, starts, starts[1:], strict=False):
-        wanted = np.arange(FIRST + start, FIRST + end)
+    for (name, _), start, end in zip(shapes, starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        wanted: NDArray[np.int64] = np.arange(FIRST + start, FIRST + end, dtype=np.int64)
         begin, after = np.searchsorted(values, (FIRST + start, FIRST + start + 1))
         whole = [at for at in met[begin:after] if np.array_equal(numbers[at : at + end - start], wanted)]
         if len(whole) != 1:
@@ -129,19 +130,25 @@ def find_numbered(data: bytes, shapes: Shapes) -> dict[str, int] | None:
     return found
 
 
+def _starts(shapes: Shapes) -> NDArray[np.int64]:
+    """The first place of every weight, and one after the last."""
+    return np.cumsum([0, *(math.prod(shape) for _, shape in shapes)], dtype=np.int64)
+
+
 class _Computed(Exception):
     """A weight's numbers were not only moved."""
 
 
-def _order(shape: tuple[int, ...], raw: memoryview, shapes: Shapes, starts: NDArray[Any]) -> Order | str | None:
+def _order(shape: tuple[int, ...], raw: memoryview, shapes: Shapes, starts: NDArray[np.int64]) -> Order | str | None:
     """What became of a weight: its order, or its name where that is as it was; None for what is no weight."""
     bits = np.frombuffer(raw, np.int32)
     if not bits.size or not FIRST <= bits.max() < FIRST + starts[-1]:
         return None
-    which = int(np.searchsorted(starts, bits.max() - FIRST, "right")) - 1
+    which = int(np.searchsorted(starts, int(bits.max()) - FIRST, "right")) - 1
     name, before = shapes[which]
-    size = int(starts[which + 1] - starts[which])
-    places = bits - np.int32(FIRST + starts[which])
+    first, after = (int(start) for start in starts[which : which + 2])
+    size = after - first
+    places = bits - np.int32(FIRST + first)
     # What fills the last block of channels up.
     empty = np.flatnonzero(bits == 0) if bits.min() == 0 else np.empty(0, np.intp)
     inside = np.delete(places, empty) if len(empty) else places

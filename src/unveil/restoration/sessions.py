@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from unveil.engines import Engine, Network
 from unveil.models import Merging, Model
 
-# The shipped network keeps some 250 MB a session once it has run on a full tile; folders of photographs rarely
-# alternate between more blends and shapes.
+# The shipped network keeps some 250 MB once it has run on a full tile. Its blends may share them (`engines.onnx`), but
+# in other engines, and for other shapes, each has its own; folders of photographs rarely alternate between more.
 SESSIONS = 4
 
 ON_TILES = ("restore", "map")

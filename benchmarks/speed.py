@@ -126,17 +126,14 @@ def _raw(name: str, model: Any, weights: Any, sides: dict[str, int], threads: in
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         return lambda image: (session.run(None, {"image": image})[0], arrays)[0]
     from unveil.engines import openvino as ours
+    from unveil.engines.nodes import inlined
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.onnx"
-        path.write_bytes(graph)
-        ours.write_weights(label, Path(folder) / graphs.LOCATION, signature, arrays)
-        core = ours.openvino.Core()
-        network = core.read_model(path)
-        network.reshape({key: [values.get(s, s) for s in shape] for key, shape in signature.inputs.items()})
-        # Left to itself it computes in bf16 where the processor can.
-        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = core.compile_model(network, "CPU", settings)
+    core = ours.openvino.Core()
+    network = core.read_model(inlined(graph, arrays))
+    network.reshape({key: [values.get(s, s) for s in shape] for key, shape in signature.inputs.items()})
+    # Left to itself it computes in bf16 where the processor can.
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(network, "CPU", settings)
     request = compiled.create_infer_request()
     return lambda image: np.array(request.infer({"image": image})["restored"])
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from unveil.engines.graph import LOCATION
 from unveil.engines.messages import fields, message, messages, number, text_of
+from unveil.engines.nodes import FLOAT, described, split_graph
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Run: TypeAlias = Callable[[Arrays], Mapping[str, NDArray[Any]]]
@@ -32,7 +33,7 @@ FEWEST = 50
 # NodeProto: input 1, output 2, op_type 4. TensorProto: dims 1, data_type 2, name 8, external_data 13, data_location 14.
 # ValueInfoProto: name 1, type 2; TypeProto: tensor_type 1; Tensor: elem_type 1, shape 2; Shape: dim 1; Dimension:
 # dim_value 1. StringStringEntryProto: key 1, value 2.
-FLOAT, OUTSIDE = 1, 1
+OUTSIDE = 1
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
 
     None where that is too little to be worth it.
     """
-    head, inner = _parts(graph)
+    head, inner = split_graph(graph)
     shapes = dict(weights)
     tensors = {_name(value, 8): value for kind, value in inner if kind == 5}
     outputs = {_name(value, 1) for kind, value in inner if kind == 12}
@@ -75,25 +76,29 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     known = set(tensors)
     early: list[memoryview] = []
     late: list[memoryview] = []
+    asked, used = set(outputs), set[str]()
+    made: list[str] = []
     for node in (value for kind, value in inner if kind == 1):
-        inputs, given, operator = _node(node)
-        subject = next(map(text_of, messages(node, 1)), "")
+        inputs, given, operator, subject = _node(node)
         # What a graph gives back stays in it.
         foldable = operator in OPERATORS and subject in floats and inputs <= known and not given & outputs
-        (early if foldable else late).append(node)
         if foldable:
+            early.append(node)
+            used |= inputs
+            made += sorted(given)
             known |= given
             floats |= given
+        else:
+            late.append(node)
+            asked |= inputs
     if len(early) < FEWEST:
         return None
-    asked = {name for node in late for name in _node(node)[0]} | outputs
-    used = {name for node in early for name in _node(node)[0]}
-    made = [name for node in early for name in sorted(_node(node)[1]) if name in asked]
+    made = [name for name in made if name in asked]
     first = [message(kind, value) for kind, value in inner if kind == 2]
     first += [message(1, node) for node in early]
     first += [message(5, value) for name, value in tensors.items() if name in used and name not in shapes]
-    first += [message(11, _value(name, shapes[name])) for name in shapes if name in used]
-    first += [message(12, _value(name, None)) for name in made]
+    first += [message(11, described(name, shapes[name])) for name in shapes if name in used]
+    first += [message(12, described(name, None)) for name in made]
     rest = [message(kind, value) for kind, value in inner if kind not in (1, 5)]
     rest += [message(1, node) for node in late]
     rest += [message(5, value) for name, value in tensors.items() if name in asked]
@@ -107,33 +112,23 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     )
 
 
-def _parts(model: bytes) -> tuple[bytes, list[tuple[int, memoryview]]]:
-    """All of a model but its graph as it stands, and the fields of its graph."""
-    head: list[bytes] = []
-    inner: list[tuple[int, memoryview]] = []
-    for kind, value in fields(memoryview(model)):
-        if kind == 7 and isinstance(value, memoryview):
-            # Descriptions of values in between (13) may be of nodes that move.
-            inner += [(k, v) for k, v in fields(value) if isinstance(v, memoryview) and k != 13]
-        else:
-            head.append(number(kind, value) if isinstance(value, int) else message(kind, value))
-    return b"".join(head), inner
-
-
-def _node(node: memoryview) -> tuple[set[str], set[str], str]:
-    """Names of a node's inputs and outputs, and its operator. Left out optional ones have no name."""
-    inputs, outputs = ({text_of(value) for value in messages(node, kind)} - {""} for kind in (1, 2))
-    return inputs, outputs, _name(node, 4)
+def _node(node: memoryview) -> tuple[set[str], set[str], str, str]:
+    """Names of a node's inputs and outputs, its operator, and its first input. Left out optional ones have no name."""
+    inputs: list[str] = []
+    outputs: set[str] = set()
+    operator = ""
+    for kind, value in fields(node):
+        if kind == 1 and isinstance(value, memoryview):
+            inputs.append(text_of(value))
+        elif kind == 2 and isinstance(value, memoryview):
+            outputs.add(text_of(value))
+        elif kind == 4 and isinstance(value, memoryview):
+            operator += text_of(value)
+    return set(inputs) - {""}, outputs - {""}, operator, inputs[0] if inputs else ""
 
 
 def _name(described: memoryview, kind: int) -> str:
     return "".join(text_of(value) for value in messages(described, kind))
-
-
-def _value(name: str, shape: tuple[int, ...] | None) -> bytes:
-    """A ValueInfoProto of floats; of any shape, where none is given."""
-    sides = b"" if shape is None else message(2, b"".join(message(1, number(1, side)) for side in shape))
-    return message(1, name.encode()) + message(2, message(1, number(1, FLOAT) + sides))
 
 
 def _outside(name: str, shape: tuple[int, ...]) -> bytes:

@@ -17,21 +17,28 @@ def messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
 
 def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Every field of a message with its number: a whole number, or a view of its bytes."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
+    at, end = 0, len(data)
+    while at < end:
+        tag = data[at]
+        at += 1
+        # Nearly all numbers are of one byte, and a call for each would be most of the time.
+        if tag > 0x7F:
+            tag, at = _varint(data, at - 1)
         kind = tag & 7
         if kind == VARINT:
             value, at = _varint(data, at)
             yield tag >> 3, value
             continue
         if kind == BYTES:
-            length, at = _varint(data, at)
+            length = data[at]
+            at += 1
+            if length > 0x7F:
+                length, at = _varint(data, at - 1)
         elif kind in (FIXED64, FIXED32):
             length = 8 if kind == FIXED64 else 4
         else:
             raise ValueError(f"unknown wire type {kind}")
-        if at + length > len(data):
+        if at + length > end:
             raise ValueError("it ends too early")
         yield tag >> 3, data[at : at + length]
         at += length

@@ -1,24 +1,35 @@
-"""OpenVINO: reads a graph and its weights from files, which are written for it and removed again."""
+"""OpenVINO: compiles a graph with its weights, which takes long; a blend that comes later gets its weights afterwards.
+
+What is compiled can be written down, and holds all weights as they were given. So a graph that comes again is compiled
+once with weights that say where they are from (`unveil.engines.sharing`), and every blend is written over them.
+"""
 
 # openvino comes without types, and is not installed everywhere.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingImports=false
 
 from __future__ import annotations
 
+import io
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unveil.engines import Engine, Network, Precision, stopped
-from unveil.engines.graph import LOCATION, Signature, describe, fit_dimensions, fit_weights
-from unveil.errors import EngineError, InvalidRequest, MissingExtra
+from unveil.engines.folding import Arrays
+from unveil.engines.graph import describe, fit_dimensions, fit_weights
+from unveil.engines.nodes import each_used_once, inlined
+from unveil.engines.onnx import BLENDED, KEPT, prepare, shapes_of
+from unveil.engines.recurring import Recurring
+from unveil.engines.sharing import Shapes, find_numbered, numbered
+from unveil.errors import InvalidRequest, MissingExtra
 from unveil.models import Model
+
+Key: TypeAlias = tuple[bytes, Shapes, tuple[tuple[str, tuple[int, ...]], ...], tuple[tuple[str, Any], ...]]
+"""A graph, names and shapes of its weights, the sides of its inputs, and settings."""
 
 REPORTS = "openvino_telemetry"
 
@@ -91,43 +102,66 @@ class OpenvinoEngine:
         if self.threads is not None:
             settings["INFERENCE_NUM_THREADS"] = self.threads
         try:
-            with tempfile.TemporaryDirectory(prefix="unveil-", ignore_cleanup_errors=True) as folder:
-                path = Path(folder) / "graph.onnx"
-                path.write_bytes(graph)
-                write_weights(label, Path(folder) / LOCATION, signature, arrays)
-                core = openvino.Core()
-                network = core.read_model(path)
-                if values:
-                    network.reshape(
-                        {name: [_side(side, values) for side in sides] for name, sides in signature.inputs.items()}
-                    )
-                compiled = core.compile_model(network, "CPU", settings)
-                return OpenvinoNetwork(label, compiled.create_infer_request(), signature.outputs)
-        except EngineError:
-            raise
+            graph, arrays = prepare(graph, arrays)
+            sides = {name: tuple(_side(side, values) for side in sides) for name, sides in signature.inputs.items()}
+            key = graph, shapes_of(arrays), tuple(sides.items()) if values else (), tuple(settings.items())
+            blank = BLANKS.get(key) if role in BLENDED and values else None
+            compiled = _compile(key, arrays) if blank is None else blank.open(arrays, settings)
+            return OpenvinoNetwork(label, compiled.create_infer_request(), signature.outputs)
         except Exception as error:
             raise stopped(label, "OpenVINO", error, opening=True) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A compiled network as OpenVINO writes it down, and at which byte of it each weight begins."""
+
+    written: bytes
+    places: dict[str, int]
+
+    def open(self, weights: Arrays, settings: Mapping[str, Any]) -> Any:
+        """The compiled network with the weights of a blend."""
+        filled = bytearray(self.written)
+        for name, at in self.places.items():
+            numbers = np.ascontiguousarray(weights[name], np.float32).tobytes()
+            filled[at : at + len(numbers)] = numbers
+        return openvino.Core().import_model(io.BytesIO(filled), "CPU", dict(settings))
+
+
+def _blank(key: Key) -> Blank | None:
+    """Compile a graph with weights that say where they are from, and look for them in what is written down of it.
+
+    None where one is not found again whole, or may have been computed with.
+    """
+    graph, shapes, *_ = key
+    weights = numbered(shapes)
+    if weights is None or not each_used_once(graph, weights):
+        return None
+    try:
+        written = _compile(key, weights).export_model().getvalue()
+    except Exception:
+        # A blend is then compiled alone, and tells what is wrong if that fails, too.
+        return None
+    places = find_numbered(written, shapes)
+    return None if places is None else Blank(written, places)
+
+
+def _compile(key: Key, weights: Arrays) -> Any:
+    graph, _, sides, settings = key
+    core = openvino.Core()
+    network = core.read_model(inlined(graph, weights))
+    if sides:
+        network.reshape({name: list(inner) for name, inner in sides})
+    return core.compile_model(network, "CPU", dict(settings))
+
+
+# It costs a compilation more, so a picture of which a second blend is made waits no longer than it did.
+BLANKS = Recurring(_blank, KEPT, times=3)
 
 
 def capabilities() -> list[str]:
     """What OpenVINO says that this processor can compute in: `FP32`, `BF16`, `INT8`."""
     return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-
-
-def write_weights(label: str, path: Path, signature: Signature, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write all weights where the graph says that they lie.
-
-    Raises:
-        EngineError: the graph reserves another number of bytes for a weight than it has.
-    """
-    with path.open("wb") as stream:
-        for name, place in signature.weights.items():
-            if place.length != arrays[name].nbytes:
-                raise EngineError(
-                    f"{label}: '{name}' has {arrays[name].nbytes} bytes, the graph reserves {place.length}."
-                )
-            stream.seek(place.offset)
-            stream.write(arrays[name].tobytes())
 
 
 def _side(side: int | str, values: Mapping[str, int]) -> int:

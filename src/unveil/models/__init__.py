@@ -14,6 +14,7 @@ from unveil.models.card import FORMAT, AdapterCard, Card, EstimatorCard
 from unveil.models.catalogue import DEFAULT, Entry, bundled_folder, find, listing, user_folder
 from unveil.models.facts import Facts, describe
 from unveil.models.file import Adapter, Model, base_checksum, read, read_card, write
+from unveil.models.merging import Merging
 
 __all__ = [
     "DEFAULT",
@@ -25,6 +26,7 @@ __all__ = [
     "Entry",
     "EstimatorCard",
     "Facts",
+    "Merging",
     "Model",
     "add_adapter",
     "base_checksum",

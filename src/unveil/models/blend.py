@@ -88,12 +88,7 @@ def blend(
     Raises:
         InvalidRequest: a weight for an adapter that does not exist, or one that is not a finite number.
     """
-    for degradation, weight in weights.items():
-        if degradation not in adapters:
-            known = ", ".join(adapters) or "none"
-            raise InvalidRequest(f"No adapter is called {degradation!r}; this model has: {known}.")
-        if not math.isfinite(weight):
-            raise InvalidRequest(f"The weight of {degradation!r} is {weight}, expected a finite number.")
+    check_weights(weights, adapters)
     blended = {name: np.asarray(array, dtype=np.float32) for name, array in base.items()}
     for degradation, weight in weights.items():
         if weight == 0:
@@ -104,3 +99,13 @@ def blend(
             added = change(factors, array.shape, adapter.alpha, adapter.rank, weight=weight)
             blended[name] = np.add(array, added, out=added)
     return blended
+
+
+def check_weights(weights: Mapping[str, float], adapters: Mapping[str, Adapter]) -> None:
+    """Raises InvalidRequest for a weight of an adapter that does not exist, or one that is not a finite number."""
+    for degradation, weight in weights.items():
+        if degradation not in adapters:
+            known = ", ".join(adapters) or "none"
+            raise InvalidRequest(f"No adapter is called {degradation!r}; this model has: {known}.")
+        if not math.isfinite(weight):
+            raise InvalidRequest(f"The weight of {degradation!r} is {weight}, expected a finite number.")

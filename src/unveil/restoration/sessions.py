@@ -8,14 +8,13 @@ from functools import cached_property
 from threading import RLock
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unveil.engines import Engine, Network
-from unveil.models import Model, blend
+from unveil.models import Merging, Model
 
-# The shipped network keeps some 250 MB a session once it has run on a full tile; folders of photographs rarely
-# alternate between more blends and shapes.
+# The shipped network keeps some 250 MB once it has run on a full tile. Its blends may share them (`engines.onnx`), but
+# in other engines, and for other shapes, each has its own; folders of photographs rarely alternate between more.
 SESSIONS = 4
 
 ON_TILES = ("restore", "map")
@@ -72,17 +71,17 @@ class Sessions:
         own: Mapping[str, NDArray[Any]] = self.model.weights.get(role, {})
         match role:
             case "restore":
-                return blend(self._base, self.model.adapters, weights)
+                return self._merging(weights)
             case "map":
                 # Its network is the base with a head of its own.
-                return {**self._base, **own}
+                return {**self._merging.base, **own}
             case "encode":
                 # So may be its network, where codes are what the base itself takes of the whole picture.
-                return {**blend(self._base, self.model.adapters, weights), **own}
+                return {**self._merging(weights), **own}
             case _:
                 return own
 
     @cached_property
-    def _base(self) -> dict[str, NDArray[np.float32]]:
-        """The base in float32, converted once; blends share what they do not change."""
-        return blend(self.model.weights["restore"], {}, {})
+    def _merging(self) -> Merging:
+        """The base in float32, converted once, and what every blend of it has in common."""
+        return Merging(self.model.weights["restore"], self.model.adapters)

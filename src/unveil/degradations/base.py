@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -12,6 +14,11 @@ from torch import Tensor
 from unveil.errors import InvalidRequest
 
 Shape = tuple[int, int, int, int]
+
+# Numbers of a batch that a core works on at a time: what is made of so many stays in its own cache.
+PIECE = 2**18
+# Random numbers made at a time, for the same reason.
+BLOCK = 2**15
 
 
 class Degradation(ABC):
@@ -73,8 +80,21 @@ class Degradation(ABC):
         here = {key: value.to(images.device, non_blocking=True) for key, value in drawn.items()}
         # Inside a training step autocast would do the matrix products of the formulas in bfloat16.
         with torch.autocast(images.device.type, enabled=False):
+            if images.device.type == "cpu":
+                return self._degrade_by_pieces(images, severity, here)
             degraded = self.degrade(images, severity, here).clamp_(0, 1)
-        return torch.where(spread(severity) > 0, degraded, images)
+            return torch.where(spread(severity) > 0, degraded, images)
+
+    def _degrade_by_pieces(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        result = torch.empty_like(images, memory_format=torch.contiguous_format)
+        size = max(1, PIECE * torch.get_num_threads() // max(1, images[:1].numel()))
+        for start in range(0, len(images), size):
+            piece = slice(start, start + size)
+            mine = {key: value[piece] for key, value in drawn.items()}
+            torch.clamp(self.degrade(images[piece], severity[piece], mine), 0, 1, out=result[piece])
+        spared = torch.nonzero(severity <= 0)[:, 0]
+        result[spared] = images[spared]
+        return result
 
     def __call__(self, images: Tensor, severity: Tensor | float, generator: torch.Generator) -> Tensor:
         """Draw on the generator's device, apply on that of `images`. A plain number is every sample's severity."""
@@ -100,6 +120,35 @@ def uniform(shape: tuple[int, ...], generator: torch.Generator, low: float = 0.0
     """Uniform float32 numbers in [low, high), on the generator's device."""
     values = torch.rand(shape, generator=generator, device=generator.device)
     return values if (low, high) == (0.0, 1.0) else values.mul_(high - low).add_(low)
+
+
+def pixelwise_normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard normal float32 numbers for whole pictures, on the generator's device.
+
+    On a CPU each is one of the 65,536 equally likely ones of `_quantiles`, chosen by 16 random bits: their largest is
+    4.3, their variance 1, and a picture of 8 bits does not show the difference. That halves the time of `normal`.
+    """
+    if generator.device.type != "cpu":
+        return normal(shape, generator)
+    numbers = torch.empty(shape)
+    line, quantiles = numbers.view(-1), _quantiles()
+    for start in range(0, len(line), BLOCK):
+        part = line[start : start + BLOCK]
+        bits = torch.empty(-(-len(part) // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+        choice = bits.view(torch.int16)[: len(part)].to(torch.int32).add_(2**15)
+        torch.index_select(quantiles, 0, choice, out=part)
+    return numbers
+
+
+@lru_cache(maxsize=1)
+def _quantiles() -> Tensor:
+    """The means of a standard normal number in 65,536 equally likely intervals, scaled to a variance of 1."""
+    count = 2**16
+    edges = torch.special.ndtri(torch.arange(1, count, dtype=torch.float64) / count)
+    heights = torch.zeros(count + 1, dtype=torch.float64)
+    heights[1:-1] = torch.exp(-edges.square() / 2) / math.sqrt(2 * math.pi)
+    means = (heights[:-1] - heights[1:]) * count
+    return (means / means.square().mean().sqrt()).float()
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", help="names of degradations")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -115,6 +116,8 @@ def main() -> None:
     print(f"| {options.side} x {options.side} | ours | OpenCV, NumPy | | albumentations | | ours against the faster |")
     print("|---|---|---|---|---|---|---|")
     for name, (first, numpy_run, second, album_run) in theirs(picture).items():
+        if options.only and name not in options.only:
+            continue
         degradation = DEGRADATIONS[name]
         severity = torch.linspace(*degradation.typical, options.batch)
         ours = lambda: degradation(images, severity, generator)  # noqa: B023, E731

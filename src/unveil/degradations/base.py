@@ -17,8 +17,6 @@ Shape = tuple[int, int, int, int]
 
 # Numbers of a batch that a core works on at a time: what is made of so many stays in its own cache.
 PIECE = 2**18
-# Random numbers made at a time, for the same reason.
-BLOCK = 2**15
 
 
 class Degradation(ABC):
@@ -122,33 +120,32 @@ def uniform(shape: tuple[int, ...], generator: torch.Generator, low: float = 0.0
     return values if (low, high) == (0.0, 1.0) else values.mul_(high - low).add_(low)
 
 
-def pixelwise_normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard normal float32 numbers for whole pictures, on the generator's device.
+def draw_bits(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Sixteen random bits for every number of a picture, int16, on the generator's device."""
+    count = math.prod(shape)
+    words = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
+    return words.random_(-(2**63), None, generator=generator).view(torch.int16)[:count].view(shape)
 
-    On a CPU each is one of the 65,536 equally likely ones of `_quantiles`, chosen by 16 random bits: their largest is
-    4.3, their variance 1, and a picture of 8 bits does not show the difference. That halves the time of `normal`.
+
+def normal_of(bits: Tensor) -> Tensor:
+    """Standard normal float32 numbers from `draw_bits`: each one of 65,536 equally likely ones.
+
+    Their largest is 4.4 and their variance 1; a picture of 8 bits does not show the difference. Drawing and looking
+    them up takes about half the time of computing them, and half the memory in between.
     """
-    if generator.device.type != "cpu":
-        return normal(shape, generator)
-    numbers = torch.empty(shape)
-    line, quantiles = numbers.view(-1), _quantiles()
-    for start in range(0, len(line), BLOCK):
-        part = line[start : start + BLOCK]
-        bits = torch.empty(-(-len(part) // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-        choice = bits.view(torch.int16)[: len(part)].to(torch.int32).add_(2**15)
-        torch.index_select(quantiles, 0, choice, out=part)
-    return numbers
+    choice = bits.reshape(-1).to(torch.int32).add_(2**15)
+    return _quantiles(bits.device).index_select(0, choice).view(bits.shape)
 
 
-@lru_cache(maxsize=1)
-def _quantiles() -> Tensor:
+@lru_cache(maxsize=8)
+def _quantiles(device: torch.device) -> Tensor:
     """The means of a standard normal number in 65,536 equally likely intervals, scaled to a variance of 1."""
     count = 2**16
     edges = torch.special.ndtri(torch.arange(1, count, dtype=torch.float64) / count)
     heights = torch.zeros(count + 1, dtype=torch.float64)
     heights[1:-1] = torch.exp(-edges.square() / 2) / math.sqrt(2 * math.pi)
     means = (heights[:-1] - heights[1:]) * count
-    return (means / means.square().mean().sqrt()).float()
+    return (means / means.square().mean().sqrt()).float().to(device)
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

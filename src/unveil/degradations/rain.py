@@ -20,9 +20,9 @@ THINNEST, WIDEST = 1.0, 3.0
 FEWEST, MOST = 0.03, 0.4
 # Most drops are faint: the brightness of a drop of rank r in 0..1 is FAINTEST + (1 - FAINTEST) r^2.
 FAINTEST = 0.15
+MEAN_DROP = FAINTEST + (1 - FAINTEST) / 3
 # What is fainter than exp(-8) of the middle of a streak is left out: less than a tenth of a level of 255.
 CUT = 8.0
-MEAN_DROP = FAINTEST + (1 - FAINTEST) / 3
 
 
 class Rain(Degradation):

@@ -27,7 +27,11 @@ def test_agrees_with_libjpeg(scene, quality, is_half, size):
     clean = images[0].permute(1, 2, 0).numpy()
     theirs = by_pillow((clean * 255).round().astype(np.uint8), quality, 2 if is_half else 0)
     jpeg = Jpeg(subsampling=float(is_half), aligned=True)
-    ours = jpeg(images, Jpeg.severity_of(quality), torch.Generator())[0].permute(1, 2, 0).numpy()
+    severity = torch.tensor([Jpeg.severity_of(quality)])
+    drawn = jpeg.draw((1, 3, *size), severity, torch.Generator())
+    filed = jpeg.apply(images, severity, drawn)[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(filed, theirs)
+    ours = jpeg.compute(images, severity, drawn)[0].permute(1, 2, 0).numpy()
     assert np.abs(ours - theirs).mean() < 1 / 255
     assert psnr(ours, clean) == pytest.approx(psnr(theirs, clean), abs=0.2)
 
@@ -36,7 +40,10 @@ def test_agrees_with_libjpeg(scene, quality, is_half, size):
 def test_grey_agrees_with_libjpeg(scene, quality):
     images = scene(1)[:, :1]
     theirs = by_pillow((images[0, 0].numpy() * 255).round().astype(np.uint8), quality, 0)
-    ours = Jpeg(aligned=True)(images, Jpeg.severity_of(quality), torch.Generator())[0, 0].numpy()
+    severity, drawn = torch.tensor([Jpeg.severity_of(quality)]), {"is_half": torch.tensor([True])}
+    drawn["corner"] = torch.zeros(1, 2, dtype=torch.long)
+    assert np.array_equal(Jpeg(aligned=True).apply(images, severity, drawn)[0, 0].numpy(), theirs)
+    ours = Jpeg(aligned=True).compute(images, severity, drawn)[0, 0].numpy()
     assert np.abs(ours - theirs).mean() < 0.5 / 255
 
 
@@ -48,6 +55,15 @@ def test_crop_equals_crop_of_the_larger_file(scene):
     theirs = Jpeg(subsampling=0, aligned=True)(whole, 0.8, torch.Generator())[..., 5:61, 3:59]
     # Blocks that lie wholly inside the crop see the same pixels.
     assert torch.allclose(ours[..., 3:51, 5:53], theirs[..., 3:51, 5:53], atol=1e-5)
+
+
+def test_files_and_arithmetic_do_the_same_to_parts_of_pictures(scene):
+    images, severity = scene(24, 90, 77), torch.linspace(0.1, 1, 24)
+    drawn = Jpeg(subsampling=0.5).draw((24, 3, 90, 77), severity, torch.Generator().manual_seed(3))
+    filed, computed = Jpeg().apply(images, severity, drawn), Jpeg().compute(images, severity, drawn)
+    assert (filed - computed).abs().mean() < 1e-3
+    damage = [(made - images).square().mean((1, 2, 3)) for made in (filed, computed)]
+    assert torch.allclose(damage[0], damage[1], rtol=0.05)
 
 
 def test_block_grid_starts_anywhere():

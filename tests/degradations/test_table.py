@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from unveil.degradations import DEGRADATIONS, Degradation
+from unveil.degradations import DEGRADATIONS, Degradation, base
 from unveil.errors import InvalidRequest
 
 TABLE = pytest.mark.parametrize("degradation", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
@@ -140,6 +140,15 @@ def test_a_sample_can_be_taken_out_of_its_batch(degradation, scene):
     alone = degradation.apply(images[2:3], severity[2:3], {key: value[2:3] for key, value in drawn.items()})
     together = degradation.apply(images, severity, drawn)[2:3]
     assert (alone - together).abs().mean() < 1e-4
+
+
+@TABLE
+def test_pieces_of_a_batch_are_of_no_account(degradation, scene, monkeypatch):
+    images, severity = scene(), torch.tensor([0.3, 0.0, 0.8, 1.0])
+    drawn = degradation.draw(tuple(images.shape), severity, seeded())
+    whole = degradation.apply(images, severity, drawn)
+    monkeypatch.setattr(base, "PIECE", 2 * images[0].numel())
+    assert torch.allclose(degradation.apply(images, severity, drawn), whole, atol=1e-5)
 
 
 @TABLE

@@ -77,7 +77,7 @@ def test_frequencies_are_respected() -> None:
 
 def test_varieties_are_drawn_where_asked() -> None:
     """Plain rain and the light of deluges differ in the most that a picture can gain."""
-    clean = torch.full((48, 3, 32, 32), 0.2)
+    clean = torch.full((256, 3, 32, 32), 0.2)
     plain, various = (
         DegradationCutMix({"rain": 1}, regions=(1.0,), various=various)(clean, generator())[0]
         for various in (False, True)

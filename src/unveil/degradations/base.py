@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -12,6 +14,9 @@ from torch import Tensor
 from unveil.errors import InvalidRequest
 
 Shape = tuple[int, int, int, int]
+
+# Numbers of a batch that a core works on at a time: what is made of so many stays in its own cache.
+PIECE = 2**18
 
 
 class Degradation(ABC):
@@ -73,8 +78,21 @@ class Degradation(ABC):
         here = {key: value.to(images.device, non_blocking=True) for key, value in drawn.items()}
         # Inside a training step autocast would do the matrix products of the formulas in bfloat16.
         with torch.autocast(images.device.type, enabled=False):
+            if images.device.type == "cpu":
+                return self._degrade_by_pieces(images, severity, here)
             degraded = self.degrade(images, severity, here).clamp_(0, 1)
-        return torch.where(spread(severity) > 0, degraded, images)
+            return torch.where(spread(severity) > 0, degraded, images)
+
+    def _degrade_by_pieces(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        result = torch.empty_like(images, memory_format=torch.contiguous_format)
+        size = max(1, PIECE * torch.get_num_threads() // max(1, images[:1].numel()))
+        for start in range(0, len(images), size):
+            piece = slice(start, start + size)
+            mine = {key: value[piece] for key, value in drawn.items()}
+            torch.clamp(self.degrade(images[piece], severity[piece], mine), 0, 1, out=result[piece])
+        spared = torch.nonzero(severity <= 0)[:, 0]
+        result[spared] = images[spared]
+        return result
 
     def __call__(self, images: Tensor, severity: Tensor | float, generator: torch.Generator) -> Tensor:
         """Draw on the generator's device, apply on that of `images`. A plain number is every sample's severity."""
@@ -100,6 +118,34 @@ def uniform(shape: tuple[int, ...], generator: torch.Generator, low: float = 0.0
     """Uniform float32 numbers in [low, high), on the generator's device."""
     values = torch.rand(shape, generator=generator, device=generator.device)
     return values if (low, high) == (0.0, 1.0) else values.mul_(high - low).add_(low)
+
+
+def draw_bits(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Sixteen random bits for every number of a picture, int16, on the generator's device."""
+    count = math.prod(shape)
+    words = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
+    return words.random_(-(2**63), None, generator=generator).view(torch.int16)[:count].view(shape)
+
+
+def normal_of(bits: Tensor) -> Tensor:
+    """Standard normal float32 numbers from `draw_bits`: each one of 65,536 equally likely ones.
+
+    Their largest is 4.4 and their variance 1; a picture of 8 bits does not show the difference. Drawing and looking
+    them up takes about half the time of computing them, and half the memory in between.
+    """
+    choice = bits.reshape(-1).to(torch.int32).add_(2**15)
+    return _quantiles(bits.device).index_select(0, choice).view(bits.shape)
+
+
+@lru_cache(maxsize=8)
+def _quantiles(device: torch.device) -> Tensor:
+    """The means of a standard normal number in 65,536 equally likely intervals, scaled to a variance of 1."""
+    count = 2**16
+    edges = torch.special.ndtri(torch.arange(1, count, dtype=torch.float64) / count)
+    heights = torch.zeros(count + 1, dtype=torch.float64)
+    heights[1:-1] = torch.exp(-edges.square() / 2) / math.sqrt(2 * math.pi)
+    means = (heights[:-1] - heights[1:]) * count
+    return (means / means.square().mean().sqrt()).float().to(device)
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -42,21 +42,17 @@ def layered(fields: Tensor, kernels: Tensor, height: int, width: int) -> Tensor:
     """Convolve layer upon layer and add the layers up.
 
     Args:
-        fields: (B, L, Y, X), with Y at least height + K - 1, X at least width + K - 1; see `field_sides`.
+        fields: (B, L, height + K - 1, width + K - 1), the picture in their middle.
         kernels: (B, L, K, K).
 
     Returns:
         (B, 1, height, width).
     """
-    spectrum = torch.fft.rfft2(fields).mul_(_spectrum(kernels, fields.shape[-2], fields.shape[-1]))
-    whole = torch.fft.irfft2(spectrum.sum(1, keepdim=True), s=fields.shape[-2:])
     skip = kernels.shape[-1] - 1
+    sides = fast_side(height + skip), fast_side(width + skip)
+    spectrum = torch.fft.rfft2(fields, s=sides).mul_(_spectrum(kernels, *sides))
+    whole = torch.fft.irfft2(spectrum.sum(1, keepdim=True), s=sides)
     return whole[..., skip : skip + height, skip : skip + width]
-
-
-def field_sides(height: int, width: int, kernel: int) -> tuple[int, int]:
-    """Sides of the field that `layered` wants for a picture of this size and kernels of this side."""
-    return fast_side(height + kernel - 1), fast_side(width + kernel - 1)
 
 
 def reflected(images: Tensor, margin: int, rows: int, columns: int) -> Tensor:

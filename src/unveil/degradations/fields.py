@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,7 @@ def smooth(points: Tensor, height: int, width: int) -> Tensor:
     return ((total - lowest) / (highest - lowest).clamp_min(1e-6))[:, None]
 
 
+@lru_cache(maxsize=64)
 def _weights(knots: int, side: int, device: torch.device) -> Tensor:
     """(side, knots): how much each knot gives to each pixel, with an S-curve between neighbours."""
     place = (torch.arange(side, device=device) + 0.5) * ((knots - 1) / side)

@@ -1,4 +1,4 @@
-"""JPEG: what a strongly compressed file does to a picture, without making the file."""
+"""JPEG: what a strongly compressed file does to a picture; a file on a CPU, the same arithmetic on other devices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unveil.degradations.base import Degradation, Shape, uniform
+from unveil.degradations.filing import LARGEST_SIDE, filed
 
 # The example tables of ITU-T T.81, annex K.1, which libjpeg scales by quality.
 LUMA = (
@@ -70,6 +71,12 @@ class Jpeg(Degradation):
         return {"is_half": is_half, "corner": corner}
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        if images.device.type == "cpu" and max(images.shape[-2:]) <= LARGEST_SIDE:
+            return filed(images, quality_of(severity), drawn["is_half"], drawn["corner"])
+        return self.compute(images, severity, drawn)
+
+    def compute(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        """The same without making files, on any device; single coefficients fall on the other side of a half."""
         channels, height, width = images.shape[1:]
         rows, columns = (side + (0 if self.aligned else 15) for side in (height, width))
         rows, columns = rows + -rows % 16, columns + -columns % 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -70,8 +71,10 @@ def _resizing(side: int, factor: Tensor, phase: Tensor, drawn: Mapping[str, Tens
     # Near a factor of 1 a shift alone would blur.
     shift = spread(phase * (factor - 1).clamp_max(1))[..., 0]
     places = torch.arange(side, device=factor.device) + 0.5
-    # Two more at each end, so that every pixel lies between some; those that mean nothing get no weight.
-    few = torch.arange(-2, side + 3, device=factor.device)[:, None]
+    # Two more at each end, so that every pixel lies between some; those that mean nothing get no weight. Where it costs
+    # no waiting, no more than the smallest factor needs, for they are multiplied.
+    most = math.ceil(side / float(factor.min())) if factor.device.type == "cpu" else side
+    few = torch.arange(-2, most + 3, device=factor.device)[:, None]
     centres = (few + 0.5 + shift) * step
     apart = places - centres
     by_area = spread(drawn["by_area"])[..., 0]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from unveil.degradations.base import Degradation, Shape, normal, spread, uniform
+from unveil.degradations.base import Degradation, Shape, draw_bits, normal_of, spread, uniform
 
 LARGEST_SIGMA = 60 / 255
 LARGEST_SHOT = 0.02
@@ -38,14 +38,20 @@ class Noise(Degradation):
 
     def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         return {
-            "field": normal(shape, generator),
+            "bits": draw_bits(shape, generator),
             "signal_dependent": uniform(shape[:1], generator) < self.signal_dependent,
             "read": uniform(shape[:1], generator, 0.1, 1.0),
         }
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
-        dependent = drawn["signal_dependent"]
-        shot = spread(torch.where(dependent, severity * LARGEST_SHOT, 0.0))
+        dependent, field = drawn["signal_dependent"], normal_of(drawn["bits"])
         sigma = spread(severity * torch.where(dependent, drawn["read"] * LARGEST_READ, LARGEST_SIGMA))
-        deviation = (images * shot).add_(sigma * sigma).sqrt_()
-        return deviation.mul_(drawn["field"]).add_(images)
+        if images.device.type != "cpu":
+            shot = spread(torch.where(dependent, severity * LARGEST_SHOT, 0.0))
+            return (images * shot).add_(sigma * sigma).sqrt_().mul_(field).add_(images)
+        # Most samples need no square roots, which are most of the work.
+        noisy = torch.addcmul(images, field, sigma)
+        for index in torch.nonzero(dependent)[:, 0].tolist():
+            deviation = (images[index] * (severity[index] * LARGEST_SHOT)).add_(sigma[index] ** 2).sqrt_()
+            noisy[index] = deviation.mul_(field[index]).add_(images[index])
+        return noisy

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from unveil.degradations.base import Degradation, Shape, spread, uniform
-from unveil.degradations.convolution import field_sides, layered
-from unveil.degradations.haze import veiled
+from unveil.degradations.points import draw_points, laid, ranks
 
 KERNEL = 61
 LAYERS = 3
@@ -22,6 +21,8 @@ FEWEST, MOST = 0.03, 0.4
 # Most drops are faint: the brightness of a drop of rank r in 0..1 is FAINTEST + (1 - FAINTEST) r^2.
 FAINTEST = 0.15
 MEAN_DROP = FAINTEST + (1 - FAINTEST) / 3
+# What is fainter than exp(-8) of the middle of a streak is left out: less than a tenth of a level of 255.
+CUT = 8.0
 
 
 class Rain(Degradation):
@@ -75,8 +76,7 @@ class Rain(Degradation):
         jitter[:, -1] += crossing
         layers = uniform((batch, 1), generator, 1, self.layers + 1).floor()
         length = uniform((batch, 1), generator).sqrt_() * uniform(each, generator, 0.6, 1.0)
-        return {
-            "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
+        drawn = {
             "share": (torch.arange(self.layers, device=generator.device) >= self.layers - layers) / layers,
             "angle": uniform((batch, 1), generator, -math.pi / 4, math.pi / 4) + jitter,
             "length": self.length[0] + (self.length[1] - self.length[0]) * length,
@@ -87,35 +87,43 @@ class Rain(Degradation):
             "veil": uniform((batch,), generator, 0, 0.25) * (uniform((batch,), generator) < self.downpour),
             "airlight": uniform((batch,), generator, 0.6, 0.9),
         }
+        # Half the longest way across a streak.
+        reach = (drawn["length"] / 2 + drawn["width"] * (0.425 * math.sqrt(2 * CUT))).ceil().long()
+        densest = self._density(torch.ones(batch, device=generator.device), drawn, _lines(drawn))
+        return drawn | draw_points(densest, reach.clamp_max(KERNEL // 2), shape[2:], KERNEL, generator)
 
     def streaks(self, severity: Tensor, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
         """The mask S: (B, 1, H, W), 0..1."""
-        kernels = _lines(drawn["length"], drawn["width"], drawn["angle"])
-        light = (severity * (FEWEST + (self.densest - FEWEST) * severity))[:, None] * drawn["share"]
-        density = (light / (MEAN_DROP * kernels.sum((-2, -1))))[:, :, None, None]
+        kernels = _lines(drawn)
         # A drop that just passes the threshold is faint, and grows brighter as the rain gets denser.
-        rank = (drawn["field"] - (1 - density)).div_(density.clamp_min(1e-12))
-        is_drop = rank > 0
-        drops = rank.square_().mul_(1 - FAINTEST).add_(FAINTEST).mul_(is_drop)
-        return layered(drops, kernels, height, width).clamp_(0, 1)
+        rank = ranks(drawn, self._density(severity, drawn, kernels))
+        drops = torch.where(rank > 0, rank.square().mul_(1 - FAINTEST).add_(FAINTEST), 0.0)
+        return laid(drops, drawn, kernels, height, width).clamp(0, 1)
+
+    def _density(self, severity: Tensor, drawn: Mapping[str, Tensor], kernels: Tensor) -> Tensor:
+        """The share of pixels with a drop: (B, L)."""
+        light = (severity * (FEWEST + (self.densest - FEWEST) * severity))[:, None] * drawn["share"]
+        return light / (MEAN_DROP * kernels.sum((-2, -1)))
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
         alpha = self.streaks(severity, drawn, images.shape[-2], images.shape[-1]).mul_(spread(drawn["opacity"]))
         veil = spread(drawn["veil"] * severity)
-        lit = veiled(images, 1 - veil, spread(drawn["airlight"]))
         kept = 1 - alpha * ~spread(drawn["is_additive"])
-        return lit.mul_(kept).add_(alpha.mul_(spread(drawn["colour"])))
+        # (J t + A (1 - t)) (1 - a S) + a S c, or with 1 for 1 - a S.
+        added = (kept * (veil * spread(drawn["airlight"]))).add_(alpha.mul_(spread(drawn["colour"])))
+        return torch.addcmul(added, images, kept.mul_(1 - veil))
 
 
-def _lines(length: Tensor, width: Tensor, angle: Tensor) -> Tensor:
+def _lines(drawn: Mapping[str, Tensor]) -> Tensor:
     """Streaks (B, L, K, K) with a peak of 1, Gaussian across and with soft ends; angles are from the vertical."""
+    length, width, angle = (drawn[name][:, :, None, None] for name in ("length", "width", "angle"))
     place = torch.arange(KERNEL, device=length.device, dtype=torch.float32) - KERNEL // 2
     down, right = place[:, None], place[None, :]
-    sine, cosine = angle.sin()[:, :, None, None], angle.cos()[:, :, None, None]
-    length, width = length[:, :, None, None], width[:, :, None, None]
+    sine, cosine = angle.sin(), angle.cos()
     along, across = down * cosine + right * sine, right * cosine - down * sine
     soft = 0.1 * length
     ends = ((length / 2 - along.abs()) / soft).clamp_(0, 1)
-    across.div_(width * 0.425)
+    exponent = across.div_(width * 0.425).square_().mul_(-0.5)
+    is_seen = exponent > -CUT
     # Bounded, because denormal numbers are slow on a CPU.
-    return across.square_().mul_(-0.5).clamp_min_(-20).exp_().mul_(ends)
+    return exponent.clamp_min_(-CUT).exp_().mul_(ends).mul_(is_seen)

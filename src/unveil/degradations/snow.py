@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from unveil.degradations.base import Degradation, Shape, spread, uniform
-from unveil.degradations.convolution import field_sides, layered
-from unveil.degradations.haze import veiled
+from unveil.degradations.points import draw_points, laid, ranks
 
 KERNEL = 33
 # Radii of five layers: two of small flakes, two of middling ones, one of large ones.
@@ -45,8 +44,7 @@ class Snow(Degradation):
         each = (batch, len(SMALLEST))
         smallest, largest = (torch.tensor(sizes, device=generator.device) for sizes in (SMALLEST, LARGEST))
         radius = smallest + (largest - smallest) * uniform(each, generator)
-        return {
-            "field": uniform((*each, *field_sides(shape[2], shape[3], KERNEL)), generator),
+        drawn = {
             "radius": radius,
             "ratio": uniform(each, generator, 0.6, 1.0),
             "turn": uniform(each, generator, 0, math.pi),
@@ -57,37 +55,47 @@ class Snow(Degradation):
             "colour": uniform((batch,), generator, 0.88, 1.0),
             "veil": uniform((batch,), generator, 0.0, 0.25),
         }
+        reach = (radius + self._soft(radius) / 2 + drawn["drift"]).ceil().long().clamp_max(KERNEL // 2)
+        densest = self._density(torch.ones(batch, device=generator.device), drawn, self._ellipses(drawn))
+        return drawn | draw_points(densest, reach, shape[2:], KERNEL, generator)
 
     def flakes(self, severity: Tensor, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
         """The mask S: (B, 1, H, W), 0..1."""
-        shares = torch.tensor(SHARES, device=severity.device) * drawn["weight"]
-        covered = (severity * (0.02 + 0.33 * severity))[:, None] * (shares / shares.sum(1, keepdim=True))
-        kernels = _ellipses(drawn, self.softness)
-        density = (covered / (MEAN_FLAKE * kernels.sum((-2, -1))))[:, :, None, None].clamp_max(0.2)
-        rank = (drawn["field"] - (1 - density)).div_(density.clamp_min(1e-12))
-        is_flake = rank > 0
-        points = rank.mul_(1 - FAINTEST).add_(FAINTEST).mul_(is_flake)
-        return layered(points, kernels, height, width).clamp_(0, 1)
+        kernels = self._ellipses(drawn)
+        rank = ranks(drawn, self._density(severity, drawn, kernels))
+        points = torch.where(rank > 0, rank.mul(1 - FAINTEST).add_(FAINTEST), 0.0)
+        return laid(points, drawn, kernels, height, width).clamp(0, 1)
 
     def degrade(self, images: Tensor, severity: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
         alpha = self.flakes(severity, drawn, images.shape[-2], images.shape[-1]).mul_(spread(drawn["opacity"]))
         colour = spread(drawn["colour"])
         veil = spread(drawn["veil"] * severity)
-        return veiled(veiled(images, 1 - veil, colour * 0.9), 1 - alpha, colour)
+        kept = 1 - alpha
+        # (J t + A (1 - t)) (1 - a S) + a S c with A = 0.9 c.
+        added = alpha.add_(kept * (0.9 * veil)).mul_(colour)
+        return torch.addcmul(added, images, kept.mul_(1 - veil))
 
+    def _density(self, severity: Tensor, drawn: Mapping[str, Tensor], kernels: Tensor) -> Tensor:
+        """The share of pixels with a flake: (B, L)."""
+        shares = torch.tensor(SHARES, device=severity.device) * drawn["weight"]
+        covered = (severity * (0.02 + 0.33 * severity))[:, None] * (shares / shares.sum(1, keepdim=True))
+        return (covered / (MEAN_FLAKE * kernels.sum((-2, -1)))).clamp_max(0.2)
 
-def _ellipses(drawn: Mapping[str, Tensor], softness: float) -> Tensor:
-    """Flakes (B, L, K, K) with a peak of 1: soft ellipses, drawn out along the fall."""
-    names = ("radius", "ratio", "turn", "fall", "drift")
-    radius, ratio, turn, fall, drift = (drawn[name][:, :, None, None] for name in names)
-    place = torch.arange(KERNEL, device=radius.device, dtype=torch.float32) - KERNEL // 2
-    down, right = place[:, None], place[None, :]
-    # The distance to the nearest point of the segment that the flake moved along.
-    toward_down, toward_right = fall.cos(), fall.sin()
-    moved = (down * toward_down + right * toward_right).clamp(-drift, drift)
-    down, right = down - moved * toward_down, right - moved * toward_right
-    sine, cosine = turn.sin(), turn.cos()
-    along, across = right * cosine + down * sine, (down * cosine - right * sine) / ratio
-    distance = (along * along + across * across).sqrt_()
-    soft = softness * (0.5 + 0.6 * radius)
-    return ((radius - distance) / soft + 0.5).clamp_(0, 1)
+    def _soft(self, radius: Tensor) -> Tensor:
+        """Widths of the edges."""
+        return self.softness * (0.5 + 0.6 * radius)
+
+    def _ellipses(self, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Flakes (B, L, K, K) with a peak of 1: soft ellipses, drawn out along the fall."""
+        names = ("radius", "ratio", "turn", "fall", "drift")
+        radius, ratio, turn, fall, drift = (drawn[name][:, :, None, None] for name in names)
+        place = torch.arange(KERNEL, device=radius.device, dtype=torch.float32) - KERNEL // 2
+        down, right = place[:, None], place[None, :]
+        # The distance to the nearest point of the segment that the flake moved along.
+        toward_down, toward_right = fall.cos(), fall.sin()
+        moved = (down * toward_down + right * toward_right).clamp(-drift, drift)
+        down, right = down - moved * toward_down, right - moved * toward_right
+        sine, cosine = turn.sin(), turn.cos()
+        along, across = right * cosine + down * sine, (down * cosine - right * sine) / ratio
+        distance = (along * along + across * across).sqrt_()
+        return ((radius - distance) / self._soft(radius) + 0.5).clamp_(0, 1)

@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Task:
     """What a process runs: a form of the network in a file, on pictures of a side."""
 
     form: str
+    name: str
     folder: Path
     side: int
     threads: int
@@ -81,7 +83,10 @@ def opened(task: Task) -> Callable[[Any], Any]:
     from unveil import models
 
     raw = task.form.endswith("raw")
-    model = models.read(task.folder / ("raw.safetensors" if raw else "model.safetensors"))
+    if in_pytorch([task.form]) and NETWORKS[task.name][0]:
+        model = graphless(task.name)
+    else:
+        model = models.read(task.folder / ("raw.safetensors" if raw else "model.safetensors"))
     if task.form == EAGER:
         return _eager(model, task.threads)
     name, *rest = task.form.split()
@@ -190,6 +195,33 @@ def ceilings(threads: int, clock: Callable[[], float]) -> dict[str, float]:
     return found
 
 
+def in_pytorch(forms: Sequence[str]) -> bool:
+    """Whether all these forms need no graph."""
+    return all(form.startswith((EAGER, "torch")) for form in forms)
+
+
+def built(name: str) -> Any:
+    """A network with random weights that are far from zero, the same every time."""
+    import torch
+
+    from unveil import networks
+
+    kind, config = NETWORKS[name]
+    torch.manual_seed(0)
+    network = networks.build(kind, **config).eval()
+    for parameter in network.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    return network
+
+
+def graphless(name: str) -> Any:
+    """What PyTorch needs of a model: tracing the graphs of a large network takes minutes."""
+    kind, config = NETWORKS[name]
+    weights = {key: parameter.detach().numpy() for key, parameter in built(name).named_parameters()}
+    card = SimpleNamespace(name=name, network={"name": kind, "config": config})
+    return SimpleNamespace(card=card, weights={"restore": weights}, adapters={})
+
+
 def write(name: str, folder: Path) -> None:
     """The model files of a network, with our graph and with one in the papers' order."""
     import torch
@@ -197,13 +229,8 @@ def write(name: str, folder: Path) -> None:
 
     from unveil import conversion, export, graphs, models, networks
 
-    kind, config = NETWORKS[name]
-    if kind:
-        torch.manual_seed(0)
-        network = networks.build(kind, **config).eval()
-        for parameter in network.parameters():
-            parameter.data += 0.02 * torch.randn_like(parameter)
-        torch.save({"params": networks.official_state(network)}, folder / "weights.pth")
+    if NETWORKS[name][0]:
+        torch.save({"params": networks.official_state(built(name))}, folder / "weights.pth")
         model = conversion.convert(conversion.recognise(folder / "weights.pth"), folder / "weights.pth")
     else:
         model = export.retraced(models.read(models.find(models.DEFAULT)))
@@ -221,14 +248,15 @@ def work(name: str, folder: Path, side: int) -> float:
 
     from unveil import export, models
 
-    network = export.network_of(models.read(folder / "model.safetensors")).to("meta")
+    network = built(name) if NETWORKS[name][0] else export.network_of(models.read(folder / "model.safetensors"))
+    network = network.to("meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.restore(torch.empty(1, 3, side, side, device="meta"))
     return counter.get_total_flops() / 1e9
 
 
 def measure(
-    folder: Path, side: int, threads: int, clock: str, forms: Sequence[str], rounds: int, patience: float
+    name: str, folder: Path, side: int, threads: int, clock: str, forms: Sequence[str], rounds: int, patience: float
 ) -> list[Any]:
     """One row a form: form, seconds, seconds until the first result, MiB, largest error."""
     context = multiprocessing.get_context("spawn")
@@ -238,7 +266,9 @@ def measure(
     reference = None
     for form in forms:
         mine, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(Task(form, folder, side, threads, clock), theirs), daemon=True)
+        process = context.Process(
+            target=serve, args=(Task(form, name, folder, side, threads, clock), theirs), daemon=True
+        )
         process.start()
         processes.append(process)
         opening, seconds, result = mine.recv()
@@ -302,14 +332,15 @@ def main() -> None:
             place = options.models or stack.enter_context(tempfile.TemporaryDirectory())
             folder = Path(place) / name.replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / "raw.safetensors").is_file():
+            graphs = not (in_pytorch(options.forms) and NETWORKS[name][0])
+            if graphs and not (folder / "raw.safetensors").is_file():
                 write(name, folder)
             for side in options.sides:
                 flop = work(name, folder, side)
                 gc.collect()
                 for threads in options.threads:
                     rows = measure(
-                        folder, side, threads, options.clock, options.forms, options.rounds, options.patience
+                        name, folder, side, threads, options.clock, options.forms, options.rounds, options.patience
                     )
                     eager = next((row[1] for row in rows if row[0] == EAGER), float("nan"))
                     for form, seconds, opening, memory, error in rows:

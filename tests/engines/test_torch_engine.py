@@ -1,4 +1,5 @@
 import sys
+from shutil import which
 from types import SimpleNamespace
 
 import numpy as np
@@ -211,3 +212,20 @@ def test_convolutions_of_one_weight_keep_their_values_in_onednn():
         torch.set_num_threads(threads)
     np.testing.assert_allclose(after, before, atol=1e-6)
     assert "aten::mkldnn_convolution" in {event.key for event in profile.key_averages()}
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("torch_toy")
+def test_compiled_agrees_for_every_shape_and_blend(toy):
+    if which("g++") is None:
+        pytest.skip("there is no C++ compiler")
+    for weight, shape in ((0.5, (16, 24)), (0.5, (32, 16)), (1.0, (48, 64))):
+        weights = models.blend(toy.weights["restore"], toy.adapters, {"noise": weight})
+        image = np.random.default_rng(1).random((1, 3, *shape), dtype=np.float32)
+        dimensions = {"batch": 1, "height": shape[0], "width": shape[1]}
+        plain, compiled = (
+            engines.choose(name).open(toy, "restore", weights, dimensions)(image=image)["restored"]
+            for name in ("torch", "torch-compiled")
+        )
+        np.testing.assert_allclose(compiled, plain, atol=1e-5)

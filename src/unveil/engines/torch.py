@@ -125,19 +125,20 @@ class TorchEngine:
             raise EngineError(f"{label}: the network does not know the weights {', '.join(foreign[:3])}.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module = module.eval().to(device)
-        _route(module)
+        precision = self.precision if role == "restore" else "fp32"
+        if device.type == "cpu" and precision == "fp32":
+            _route(module)
         for weight in module.parameters():
             # Prompts have five axes, for which the fast order is not defined.
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         call = _method(module, role)
-        if role != "restore":
-            return TorchNetwork(label, call, device, OUTPUTS[role])
-        if device.type == "cpu":
-            buffers.reuse()
-        if self.compiled:
-            call = torch.compile(call)
-        return TorchNetwork(label, call, device, OUTPUTS[role], self.precision)
+        if role == "restore":
+            if device.type == "cpu":
+                buffers.reuse()
+            if self.compiled:
+                call = torch.compile(call)
+        return TorchNetwork(label, call, device, OUTPUTS[role], precision)
 
 
 def _comes_from_compiling(error: Exception) -> bool:

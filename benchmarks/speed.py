@@ -1,13 +1,15 @@
 """How fast networks restore here, as ratios measured in one run: our engines against plain eager PyTorch.
 
-    python benchmarks/speed.py [--networks NAME...] [--sides 256 512] [--threads 1 2] [--rounds 3] [--json FILE]
+    python benchmarks/speed.py [--networks NAME...] [--sides 256 512] [--threads 1 2] [--rounds 3] [--clock cpu]
 
 Every form of a network runs in a process of its own, which is asked in turn, so that what else the machine does falls
 on all of them alike, and no form profits from the memory of another. Times are the least of the rounds, of a network on
-one picture. The forms:
+one picture. Beside other work, `--clock cpu` counts the seconds of processors that a form uses instead of those that
+pass: on one thread the same on a machine at rest. The forms:
 
     eager      PyTorch as shipped, operations in the papers' order (published_order.py): 1.00
-    torch      our engine torch; bf16 with --precision bf16
+    torch      our engine torch; bf16 with --precision bf16; `mapped` where large buffers are not reused; `compiled` is
+               our engine torch-compiled, in minutes for each
     onnx raw   ONNX Runtime with its own settings on a graph in the papers' order; `openvino raw` likewise, in float32
     onnx       our engine onnx on our graph; `openvino` and `openvino bf16` likewise
 
@@ -30,6 +32,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,8 +48,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "ABAIR small": ("abair", {"preset": "small"}),
     "SRResNet": ("srresnet", {}),
 }
-FORMS = ("eager", "torch", "torch bf16", "onnx raw", "onnx", "openvino raw", "openvino", "openvino bf16")
+FORMS = (
+    "eager", "torch mapped", "torch", "torch bf16", "torch compiled", "torch compiled bf16", "onnx raw", "onnx",
+    "openvino raw", "openvino", "openvino bf16",
+)  # fmt: skip
 EAGER = FORMS[0]
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,11 @@ class Task:
     """What a process runs: a form of the network in a file, on pictures of a side."""
 
     form: str
+    name: str
     folder: Path
     side: int
     threads: int
+    clock: str
 
 
 def peak() -> float:
@@ -74,17 +83,25 @@ def opened(task: Task) -> Callable[[Any], Any]:
     from unveil import models
 
     raw = task.form.endswith("raw")
-    model = models.read(task.folder / ("raw.safetensors" if raw else "model.safetensors"))
+    if in_pytorch([task.form]) and NETWORKS[task.name][0]:
+        model = graphless(task.name)
+    else:
+        model = models.read(task.folder / ("raw.safetensors" if raw else "model.safetensors"))
     if task.form == EAGER:
         return _eager(model, task.threads)
-    name, _, rest = task.form.partition(" ")
+    name, *rest = task.form.split()
     weights = models.blend(model.weights["restore"], {}, {})
     sides = {"batch": 1, "height": task.side, "width": task.side}
-    if rest == "raw":
+    if raw:
         return _raw(name, model, weights, sides, task.threads)
     from unveil import engines
 
-    engine = engines.choose(name, threads=task.threads, precision="bf16" if rest == "bf16" else "fp32")
+    if "mapped" in rest:
+        from unveil.engines import buffers
+
+        buffers.reuse = lambda: False  # pyright: ignore[reportAttributeAccessIssue]
+    name = engines.COMPILED if "compiled" in rest else name
+    engine = engines.choose(name, threads=task.threads, precision="bf16" if "bf16" in rest else "fp32")
     network = engine.open(model, "restore", weights, sides)
     return lambda image: network(image=image)["restored"]
 
@@ -141,22 +158,22 @@ def _raw(name: str, model: Any, weights: Any, sides: dict[str, int], threads: in
 def serve(task: Task, pipe: Any) -> None:
     """The life of a process: open, then run and answer with seconds for every message until told to stop."""
     try:
-        before = peak()
-        started = time.perf_counter()
-        run = opened(task)
-        opening = time.perf_counter() - started
+        before, clock = peak(), CLOCKS[task.clock]
         image = picture(task.side)
+        begun = time.perf_counter()
+        run = opened(task)
+        started = clock()
         result = np.asarray(run(image))
-        pipe.send((opening, result))
+        pipe.send((time.perf_counter() - begun, clock() - started, result))
         while pipe.recv():
-            started = time.perf_counter()
+            started = clock()
             run(image)
-            pipe.send((time.perf_counter() - started, peak() - before))
+            pipe.send((clock() - started, peak() - before))
     except Exception as error:
-        pipe.send((repr(error), None))
+        pipe.send((repr(error), 0.0, None))
 
 
-def ceilings(threads: int) -> dict[str, float]:
+def ceilings(threads: int, clock: Callable[[], float]) -> dict[str, float]:
     """GFLOP/s of a 3x3 convolution."""
     import torch
 
@@ -168,11 +185,38 @@ def ceilings(threads: int) -> dict[str, float]:
         best = float("inf")
         with torch.inference_mode():
             for _ in range(8):
-                started = time.perf_counter()
+                started = clock()
                 conv(x)
-                best = min(best, time.perf_counter() - started)
+                best = min(best, clock() - started)
         found[name] = 2 * 64 * 64 * 9 * 256 * 256 / best / 1e9
     return found
+
+
+def in_pytorch(forms: Sequence[str]) -> bool:
+    """Whether all these forms need no graph."""
+    return all(form.startswith((EAGER, "torch")) for form in forms)
+
+
+def built(name: str) -> Any:
+    """A network with random weights that are far from zero, the same every time."""
+    import torch
+
+    from unveil import networks
+
+    kind, config = NETWORKS[name]
+    torch.manual_seed(0)
+    network = networks.build(kind, **config).eval()
+    for parameter in network.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    return network
+
+
+def graphless(name: str) -> Any:
+    """What PyTorch needs of a model: tracing the graphs of a large network takes minutes."""
+    kind, config = NETWORKS[name]
+    weights = {key: parameter.detach().numpy() for key, parameter in built(name).named_parameters()}
+    card = SimpleNamespace(name=name, network={"name": kind, "config": config})
+    return SimpleNamespace(card=card, weights={"restore": weights}, adapters={})
 
 
 def write(name: str, folder: Path) -> None:
@@ -182,13 +226,8 @@ def write(name: str, folder: Path) -> None:
 
     from unveil import conversion, export, graphs, models, networks
 
-    kind, config = NETWORKS[name]
-    if kind:
-        torch.manual_seed(0)
-        network = networks.build(kind, **config).eval()
-        for parameter in network.parameters():
-            parameter.data += 0.02 * torch.randn_like(parameter)
-        torch.save({"params": networks.official_state(network)}, folder / "weights.pth")
+    if NETWORKS[name][0]:
+        torch.save({"params": networks.official_state(built(name))}, folder / "weights.pth")
         model = conversion.convert(conversion.recognise(folder / "weights.pth"), folder / "weights.pth")
     else:
         model = export.retraced(models.read(models.find(models.DEFAULT)))
@@ -206,14 +245,17 @@ def work(name: str, folder: Path, side: int) -> float:
 
     from unveil import export, models
 
-    network = export.network_of(models.read(folder / "model.safetensors")).to("meta")
+    network = built(name) if NETWORKS[name][0] else export.network_of(models.read(folder / "model.safetensors"))
+    network = network.to("meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.restore(torch.empty(1, 3, side, side, device="meta"))
     return counter.get_total_flops() / 1e9
 
 
-def measure(folder: Path, side: int, threads: int, forms: Sequence[str], rounds: int, patience: float) -> list[Any]:
-    """One row a form: (form, seconds, seconds to open, MiB, largest error) or (form, complaint)."""
+def measure(
+    name: str, folder: Path, side: int, threads: int, clock: str, forms: Sequence[str], rounds: int, patience: float
+) -> list[Any]:
+    """One row a form: form, seconds, seconds until the first result, MiB, largest error."""
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Any] = {}
     processes: list[Any] = []
@@ -221,16 +263,18 @@ def measure(folder: Path, side: int, threads: int, forms: Sequence[str], rounds:
     reference = None
     for form in forms:
         mine, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(Task(form, folder, side, threads), theirs), daemon=True)
+        process = context.Process(
+            target=serve, args=(Task(form, name, folder, side, threads, clock), theirs), daemon=True
+        )
         process.start()
         processes.append(process)
-        opening, result = mine.recv()
+        opening, seconds, result = mine.recv()
         if result is None:
             print(f"{form}: {opening}", file=sys.stderr)
             continue
         reference = result if form == EAGER else reference
         error = 0.0 if reference is None else float(np.abs(result - reference).max())
-        rows[form] = [form, float("inf"), opening, 0.0, error]
+        rows[form] = [form, seconds, opening, 0.0, error]
         pipes[form] = mine
     for _ in range(rounds):
         started = time.perf_counter()
@@ -266,16 +310,17 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", type=int, default=[256, 512])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), metavar="FORM")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=4, help="beside the first run, which counts as well")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     parser.add_argument("--patience", type=float, default=20, help="seconds after which one round must do")
     parser.add_argument("--models", type=Path, help="folder to keep the model files in: writing them takes minutes")
-    parser.add_argument("--json", type=Path, help="write all figures here too")
+    parser.add_argument("--json", type=Path, help="write all figures here too, after each network")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    limits = {threads: ceilings(threads) for threads in options.threads}
+    limits = {threads: ceilings(threads, CLOCKS[options.clock]) for threads in options.threads}
     print(f"{platform.machine()}, {os.cpu_count()} cores; ceilings in GFLOP/s by threads: {limits}\n")
     print(
-        "| network | side | threads | form | seconds | against eager | GFLOP/s | of ceiling | error | MiB | opened in |"
+        "| network | side | threads | form | seconds | against eager | GFLOP/s | of ceiling | error | MiB | first in |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     records: list[dict[str, Any]] = []
@@ -284,13 +329,16 @@ def main() -> None:
             place = options.models or stack.enter_context(tempfile.TemporaryDirectory())
             folder = Path(place) / name.replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / "raw.safetensors").is_file():
+            graphs = not (in_pytorch(options.forms) and NETWORKS[name][0])
+            if graphs and not (folder / "raw.safetensors").is_file():
                 write(name, folder)
             for side in options.sides:
                 flop = work(name, folder, side)
                 gc.collect()
                 for threads in options.threads:
-                    rows = measure(folder, side, threads, options.forms, options.rounds, options.patience)
+                    rows = measure(
+                        name, folder, side, threads, options.clock, options.forms, options.rounds, options.patience
+                    )
                     eager = next((row[1] for row in rows if row[0] == EAGER), float("nan"))
                     for form, seconds, opening, memory, error in rows:
                         ceiling = limits[threads]["bf16" if "bf16" in form else "fp32"]
@@ -307,9 +355,9 @@ def main() -> None:
                                 "opening": opening,
                             }
                         )  # fmt: skip
+        if options.json:
+            options.json.write_text(json.dumps({"ceilings": limits, "rows": records}, indent=1), encoding="utf-8")
     summary(records, options.forms)
-    if options.json:
-        options.json.write_text(json.dumps({"ceilings": limits, "rows": records}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

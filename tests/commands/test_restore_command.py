@@ -340,7 +340,8 @@ def test_a_result_in_the_way_is_noticed_before_the_work(unveil, monkeypatch):
 
 
 def test_every_engine_can_be_asked_for():
-    assert {name.value for name in restore_command.EngineName} == {"auto", "onnx", "openvino", "torch"}
+    named = {name.value for name in restore_command.EngineName}
+    assert named == {"auto", "onnx", "openvino", "torch", "torch-compiled"}
 
 
 def test_where_it_was_taken_can_be_left_out(unveil):

@@ -1,11 +1,12 @@
 import sys
+from shutil import which
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from unveil import engines, models
-from unveil.errors import EngineError, MissingExtra
+from unveil.errors import EngineError, InvalidRequest, MissingExtra
 
 DIMENSIONS = {"batch": 1, "height": 16, "width": 24}
 
@@ -129,3 +130,102 @@ def test_bf16_is_for_restoring_alone(toy):
         engine.open(toy, "estimate", toy.weights["estimate"], {})(views=views)["logits"] for engine in (exact, rough)
     ]
     np.testing.assert_array_equal(told[0], told[1])
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """`torch.compile` without its minutes: notes what it is given and hands it back."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("CXX", sys.executable)
+    noted = []
+    monkeypatch.setattr(torch, "compile", lambda call, **options: noted.append(call) or call)
+    return noted
+
+
+@pytest.mark.usefixtures("torch_toy")
+def test_only_the_restoring_network_is_compiled_and_only_when_asked(toy, compilations):
+    plain, compiled = (engines.choose(name) for name in ("torch", "torch-compiled"))
+    assert (plain.name, compiled.name) == ("torch", "torch-compiled")
+    plain.open(toy, "restore", toy.weights["restore"], DIMENSIONS)
+    compiled.open(toy, "estimate", toy.weights["estimate"], {})
+    assert compilations == []
+    compiled.open(toy, "restore", toy.weights["restore"], DIMENSIONS)
+    assert len(compilations) == 1
+
+
+def test_without_a_compiler_compiling_is_refused_in_words(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(InvalidRequest, match=r"C\+\+ compiler.*'no-such-compiler'.*CXX.*'torch'"):
+        engines.choose("torch-compiled")
+    assert engines.choose("torch").name == "torch"
+
+
+@pytest.mark.usefixtures("torch_toy")
+def test_what_cannot_be_compiled_is_an_engine_error(toy, monkeypatch):
+    import torch
+
+    class TorchDynamoException(RuntimeError):
+        """Named as PyTorch's own, which takes seconds to import."""
+
+    def failing(*_, **__):
+        raise TorchDynamoException("Python.h: not there\nand a page of code")
+
+    monkeypatch.setenv("CXX", sys.executable)
+    monkeypatch.setattr(torch, "compile", lambda call: failing)
+    opened = engines.choose("torch-compiled").open(toy, "restore", toy.weights["restore"], DIMENSIONS)
+    with pytest.raises(EngineError, match=r"cannot compile it \(Python\.h: not there\).*'torch'"):
+        opened(image=np.zeros((1, 3, 16, 24), np.float32))
+
+
+@pytest.mark.usefixtures("torch_toy")
+def test_restoring_reuses_buffers_and_nothing_else_does(toy, monkeypatch):
+    import torch
+
+    reused = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("unveil.engines.buffers.reuse", lambda: reused.append(True))
+    engines.choose("torch").open(toy, "estimate", toy.weights["estimate"], {})
+    assert not reused
+    engines.choose("torch").open(toy, "restore", toy.weights["restore"], DIMENSIONS)
+    assert reused
+
+
+def test_convolutions_of_one_weight_keep_their_values_in_onednn():
+    torch = pytest.importorskip("torch")
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this PyTorch has no oneDNN")
+    from unveil.engines.torch import _route
+
+    convolution = torch.nn.Conv2d(6, 8, 1)
+    image = torch.rand(1, 6, 64, 96).to(memory_format=torch.channels_last)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            before = convolution(image)
+            _route(convolution)
+            with torch.profiler.profile() as profile:
+                after = convolution(image)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    assert "aten::mkldnn_convolution" in {event.key for event in profile.key_averages()}
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("torch_toy")
+def test_compiled_agrees_for_every_shape_and_blend(toy):
+    if which("g++") is None:
+        pytest.skip("there is no C++ compiler")
+    for weight, shape in ((0.5, (16, 24)), (0.5, (32, 16)), (1.0, (48, 64))):
+        weights = models.blend(toy.weights["restore"], toy.adapters, {"noise": weight})
+        image = np.random.default_rng(1).random((1, 3, *shape), dtype=np.float32)
+        dimensions = {"batch": 1, "height": shape[0], "width": shape[1]}
+        plain, compiled = (
+            engines.choose(name).open(toy, "restore", weights, dimensions)(image=image)["restored"]
+            for name in ("torch", "torch-compiled")
+        )
+        np.testing.assert_allclose(compiled, plain, atol=1e-5)

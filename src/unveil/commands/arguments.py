@@ -20,6 +20,7 @@ class EngineName(StrEnum):
     onnx = "onnx"
     openvino = "openvino"
     torch = "torch"
+    compiled = "torch-compiled"
 
 
 class ClusterName(StrEnum):
@@ -44,7 +45,7 @@ Precision = Annotated[
     ),
 ]
 
-Engine = Annotated[EngineName, typer.Option("--engine", help="What runs the network.")]
+Engine = Annotated[EngineName, typer.Option("--engine", help="What runs the network; torch-compiled begins late.")]
 
 ModelName = Annotated[
     str | None,

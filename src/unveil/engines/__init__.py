@@ -18,6 +18,9 @@ Precision: TypeAlias = Literal["fp32", "bf16"]
 
 ENGINES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 
+COMPILED = "torch-compiled"
+"""The engine `torch` with its network compiled: minutes of waiting for the first tile of a shape."""
+
 NO_MEMORY = ("bad_alloc", "failed to allocate", "allocate memory", "out of memory", "could not allocate")
 """What engines say when memory has run out, in small letters."""
 
@@ -60,17 +63,19 @@ class Engine(Protocol):
 def choose(
     name: str = "auto", *, threads: int | None = None, precision: Precision = "fp32", network: str = ""
 ) -> Engine:
-    """The engine of that name: `onnx`, `openvino`, `torch`, or `auto`, the fastest of those installed.
+    """The engine of that name.
 
     Args:
-        name: of the engine. `auto` is ONNX Runtime, or OpenVINO where that is installed and was measured to be faster:
-            in bf16, and on some networks.
+        name: `onnx`, `openvino`, `torch`, `torch-compiled` or `auto`, the fastest of those installed that need no
+            compiling: ONNX Runtime, or OpenVINO where that is installed and was measured to be faster, in bf16 and on
+            some networks.
         threads: processor cores to use; None leaves it to the engine.
         precision: of the restoring network.
         network: its name in the table of networks, by which `auto` chooses.
 
     Raises:
-        InvalidRequest: an unknown name, fewer than one thread, or a precision that the engine or this machine lacks.
+        InvalidRequest: an unknown name, fewer than one thread, a precision that the engine or this machine lacks, or no
+            C++ compiler to compile with.
         MissingExtra: the engine's package is not installed.
     """
     if threads is not None and threads < 1:
@@ -94,12 +99,12 @@ def choose(
             # It takes several times as long to open a network, which for the small ones is never made good.
             small = OnnxEngine(threads) if name == "auto" else None
             return OpenvinoEngine(threads, precision, small)
-        case "torch":
+        case "torch" | "torch-compiled":
             from unveil.engines.torch import TorchEngine
 
-            return TorchEngine(threads, precision)
+            return TorchEngine(threads, precision, compiled=chosen == COMPILED)
         case _:
-            raise InvalidRequest(f"No engine is called {name!r}; known are auto, {', '.join(ENGINES)}.")
+            raise InvalidRequest(f"No engine is called {name!r}; known are auto, {', '.join(ENGINES)}, {COMPILED}.")
 
 
 def _fastest(precision: Precision, network: str) -> str:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unveil.engines import Precision, stopped
-from unveil.errors import EngineError, MissingExtra
+from unveil.engines import COMPILED, Precision, buffers, stopped
+from unveil.errors import EngineError, InvalidRequest, MissingExtra
 from unveil.models import Model
 
 try:
@@ -44,6 +47,11 @@ class TorchNetwork:
             with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16"):
                 result = self.call(first, **named)
         except Exception as error:
+            if _comes_from_compiling(error):
+                reason = (str(error).strip().splitlines() or ["it does not say why"])[0]
+                raise EngineError(
+                    f"{self.label}: PyTorch cannot compile it ({reason}). The engine 'torch' runs it as it is."
+                ) from error
             raise stopped(self.label, "PyTorch", error) from error
         return {self.output: result.float().contiguous().cpu().numpy()}
 
@@ -54,11 +62,36 @@ class TorchNetwork:
 
 @dataclass(frozen=True, slots=True)
 class TorchEngine:
-    """Uses the GPU where PyTorch has one."""
+    """Uses the GPU where PyTorch has one.
+
+    On a processor, opening the role `restore` lets the whole process reuse its large buffers, until its end
+    (`unveil.engines.buffers`).
+
+    Args:
+        threads: processor cores to use, set for the whole process; None leaves it to PyTorch.
+        precision: of the role `restore`; other roles are float32.
+        compiled: turn the role `restore` into C++ (on a GPU: Triton), which takes minutes when the first tile is run;
+            another shape of tile takes as long once more, and then a form that fits all shapes is kept. Other weights
+            cost nothing more, and PyTorch keeps what it compiled for later processes (`TORCHINDUCTOR_CACHE_DIR`).
+
+    Raises:
+        InvalidRequest: `compiled`, and there is no C++ compiler.
+    """
 
     threads: int | None = None
     precision: Precision = "fp32"
-    name: str = "torch"
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.compiled and not torch.cuda.is_available() and shutil.which(compiler := _compiler()) is None:
+            raise InvalidRequest(
+                f"The engine '{COMPILED}' builds its code with a C++ compiler, and there is none called "
+                f"'{compiler}' here. Install one, name another in the variable CXX, or take the engine 'torch'."
+            )
+
+    @property
+    def name(self) -> str:
+        return COMPILED if self.compiled else "torch"
 
     def open(
         self, model: Model, role: str, weights: Mapping[str, NDArray[Any]], dimensions: Mapping[str, int]
@@ -92,12 +125,30 @@ class TorchEngine:
             raise EngineError(f"{label}: the network does not know the weights {', '.join(foreign[:3])}.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module = module.eval().to(device)
+        precision = self.precision if role == "restore" else "fp32"
+        if device.type == "cpu" and precision == "fp32":
+            _route(module)
         for weight in module.parameters():
             # Prompts have five axes, for which the fast order is not defined.
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        precision = self.precision if role == "restore" else "fp32"
-        return TorchNetwork(label, _method(module, role), device, OUTPUTS[role], precision)
+        call = _method(module, role)
+        if role == "restore":
+            if device.type == "cpu":
+                buffers.reuse()
+            if self.compiled:
+                call = torch.compile(call)
+        return TorchNetwork(label, call, device, OUTPUTS[role], precision)
+
+
+def _comes_from_compiling(error: Exception) -> bool:
+    """By name: importing the class takes seconds, and it is PyTorch's own."""
+    return any(kind.__name__ == "TorchDynamoException" for kind in type(error).__mro__)
+
+
+def _compiler() -> str:
+    """What PyTorch will call."""
+    return os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
 
 
 def _build(model: Model, role: str) -> torch.nn.Module:
@@ -115,6 +166,17 @@ def _build(model: Model, role: str) -> torch.nn.Module:
     if entry is not None and entry.form == "classifier":
         return networks.build(estimator.name, **estimator.config)
     return import_module("unveil.methods.abair.estimator").Estimator(**estimator.config)
+
+
+def _route(module: torch.nn.Module) -> None:
+    """Hand all convolutions to oneDNN.
+
+    On one thread PyTorch keeps those of 1x1 in float32 to itself, and on some processors needs twice the time for them.
+    It does not keep what is dilated, which for a single weight is the same convolution, with the same bits.
+    """
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d) and part.kernel_size == (1, 1):
+            part.dilation = (2, 2)
 
 
 def _method(module: torch.nn.Module, role: str) -> Callable[..., torch.Tensor]:

@@ -103,7 +103,8 @@ def scaled(x: Tensor, convolution: nn.Conv2d, scale: Tensor) -> Tensor:
         return convolution(x) * scale
     assert convolution.bias is not None
     weight, bias = convolution.weight * scale.reshape(-1, 1, 1, 1), convolution.bias * scale.flatten()
-    return F.conv2d(x, weight, bias, convolution.stride, cast("tuple[int, int]", convolution.padding))
+    padding = cast("tuple[int, int]", convolution.padding)
+    return F.conv2d(x, weight, bias, convolution.stride, padding, convolution.dilation)
 
 
 class ChannelNorm(nn.Module):

@@ -52,7 +52,7 @@ class Restorer:
 
     Args:
         model: as `unveil.models.read` gives it.
-        engine: `auto`, `onnx`, `openvino` or `torch`.
+        engine: `auto`, `onnx`, `openvino`, `torch` or `torch-compiled` (`unveil.engines.choose`).
         threads: processor cores to use; None leaves it to the engine.
         tile_side: pictures with longer sides are cut into overlapping tiles of about this side; by default as the
             memory suggests that the network needs (`unveil.restoration.tiles.side_of`).
@@ -94,7 +94,7 @@ class Restorer:
 
     @property
     def engine(self) -> str:
-        """What runs the networks: `onnx`, `openvino` or `torch`."""
+        """What runs the networks: `onnx`, `openvino`, `torch` or `torch-compiled`."""
         return self._sessions.engine.name
 
     @cached_property

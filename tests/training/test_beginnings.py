@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,16 @@ def test_an_estimator_learns_signs_that_the_former_did_not_know(model: Model) ->
         torch.testing.assert_close(fresh(views), former(views), atol=1e-5, rtol=1e-5)
     assert fresh.signs is not None
     assert fresh.signs.weight.abs().max() > 0
+
+
+def test_an_estimator_leans_as_the_recipe_says(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path, model: Model
+) -> None:
+    """One logit over the temperature in use, of the favoured class alone; nothing is trained again."""
+    shutil.copytree(finished, tmp_path / "run")
+    run(recipe, photographs, tmp_path / "run", "estimation.leaning={dark: 1.0}", phases=["export"])
+    leaning = models.read(tmp_path / "run" / "model.safetensors")
+    assert model.card.estimator is not None
+    before, after = (each.weights["estimate"]["head.bias"].astype(float) for each in (model, leaning))
+    moved = (after - before) / model.card.estimator.temperature
+    assert moved.tolist() == pytest.approx([0.0, 1.0, 0.0], abs=1e-3)

@@ -23,7 +23,7 @@ from unveil.methods.mioir.prompts import read_prompts
 from unveil.methods.mioir.tasks import TASKS, printed
 from unveil.models import Card, EstimatorCard, Model
 from unveil.models.file import KEY, PROMPTS
-from unveil.networks import NETWORKS, Recognition, gathering
+from unveil.networks import NETWORKS, Recognition, gathering, locality
 from unveil.networks.base import Network
 from unveil.packing import arrays, counted_footprint, measured_halo, trace_roles
 
@@ -39,6 +39,7 @@ class Options:
         prompts: file with the table of explicit prompts (`.npy`, one row a task), for MiOIR's explicit-prompt forms.
         classifier: file with the weights of MiOIR's classifier, which then chooses the prompt for each picture.
         gather: make tiles of large pictures agree, by gathering beforehand what the network takes of the whole picture.
+        local: make them agree by taking it of windows of this side in pixels instead (TLC); 0 leaves it.
         half: store float16: half the size, weights off by up to 0.05 %.
         licence, training_data, summary: texts for the card.
     """
@@ -47,6 +48,7 @@ class Options:
     prompts: Path | None = None
     classifier: Path | None = None
     gather: bool = False
+    local: int = 0
     half: bool = False
     licence: str = "that of the original weights; unveil does not know it"
     training_data: str = ""
@@ -150,7 +152,8 @@ def convert(
         report: called with a line of text before what takes long.
 
     Raises:
-        InvalidRequest: it is no restoration network, or it needs prompts that were not given.
+        InvalidRequest: it is no restoration network, it needs prompts that were not given, or its statistics of the
+            whole picture cannot be gathered or made local as `options` want it.
         ModelNotFound, InvalidModel, UnknownNetwork: the files of prompts and classifier, as `recognise`.
     """
     path, options, report = Path(path), options or Options(), report or (lambda line: None)
@@ -163,11 +166,15 @@ def convert(
     table = _read_prompts(path, options.prompts) if entry.form == "explicit" else None
     chooser = _recognise_classifier(options.classifier)
     network, config = cast("Network", found.build()), dict(found.config)
-    if options.gather:
-        try:
+    if options.gather and options.local:
+        raise InvalidRequest(f"{path}: statistics are gathered or local, not both; give --gather or --local.")
+    try:
+        if options.gather:
             network, config["gathered"] = gathering.gathered(network), True
-        except ValueError as error:
-            raise InvalidRequest(f"{path}: {error}.") from None
+        if options.local:
+            network, config["local"] = locality.localised(network, options.local), options.local
+    except ValueError as error:
+        raise InvalidRequest(f"{path}: {error}.") from None
     report("tracing the network; large ones take a minute or two")
     weights, traced = trace_roles(network, half=options.half)
     degradations: dict[str, str] = {}
@@ -180,7 +187,7 @@ def convert(
         name=options.name or path.name.split(".")[0],
         network={"name": found.name, "config": config},
         size_multiple=network.size_multiple,
-        stride=network.size_multiple,
+        stride=network.step or network.size_multiple,
         halo=measured_halo(network),
         footprint=counted_footprint(network),
         base_checksum=models.base_checksum(weights["restore"]),

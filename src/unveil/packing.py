@@ -18,6 +18,8 @@ from unveil import graphs, networks
 from unveil.networks.base import CodedNetwork
 
 LARGEST_HALO = 64
+LARGEST_WINDOWED_HALO = 192
+"""Of a network with statistics of windows: half of the published 384. With more, tiles repeat each other's work."""
 
 COUNTED_SIDE = 256
 """Side of the picture that memory is counted on, or the network's own multiple if that is larger."""
@@ -53,12 +55,16 @@ def trace_roles(
 
 
 def measured_halo(network: nn.Module) -> int:
-    """The halo of a tile: what the network really looks at, in whole strides, within reason."""
-    multiple = cast("networks.Network", network).size_multiple
+    """The halo of a tile: what the network really looks at, in whole strides, within reason.
+
+    One pixel hardly moves the statistics of a window, but all that come and go do: half a window is around every place.
+    """
+    multiple, span = cast("networks.Network", network).size_multiple, cast("networks.Network", network).span
     # Four times the largest halo tells whether the network looks further; it need not be known how far.
     side = max(4 * LARGEST_HALO, 3 * multiple)
     radius = networks.receptive_radius(network, side=side)
-    return min(max(LARGEST_HALO, multiple), max(multiple, -(-radius // multiple) * multiple))
+    seen = min(max(LARGEST_HALO, multiple), max(multiple, -(-radius // multiple) * multiple))
+    return max(seen, min(-(-span // 2 // multiple) * multiple, LARGEST_WINDOWED_HALO))
 
 
 def counted_footprint(network: nn.Module) -> int:

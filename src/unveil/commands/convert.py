@@ -15,6 +15,7 @@ EXAMPLES = examples(
     "unveil convert restormer.pth -o mine.safetensors    then: unveil restore photo.jpg --model mine.safetensors",
     "unveil convert restormer.pth --dry-run              says what the file is, and writes nothing",
     "unveil convert net_g.pth -o mine.safetensors --container params_ema",
+    "unveil convert nafnet.pth -o mine.safetensors --local 384    statistics of windows, as of patches of 256",
     "unveil convert Restormer_S_EP.pth --prompts type7.npy --classifier Classifier.pth -o ep.safetensors",
 )
 
@@ -55,6 +56,16 @@ def command(
             "gathered first, which takes up to as long again.",
         ),
     ] = False,
+    local: Annotated[
+        int,
+        typer.Option(
+            "--local",
+            metavar="PIXELS",
+            min=0,
+            help="Make them agree otherwise: statistics are taken of windows of this side (TLC), best 1.5 times the "
+            "side of the patches that the network was trained on. Changes what large pictures become.",
+        ),
+    ] = 0,
     half: Annotated[
         bool, typer.Option("--half", help="Store float16: half the size, weights off by up to 0.05 %.")
     ] = False,
@@ -91,6 +102,7 @@ def command(
                 prompts=prompts,
                 classifier=classifier,
                 gather=gather,
+                local=local,
                 half=half,
                 **({} if licence is None else {"licence": licence}),
             )

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from unveil.networks import gathering
+from unveil.networks import gathering, locality
 from unveil.networks.base import CodedNetwork, Network, Published
 from unveil.networks.recognition import Recognition, from_state, official_state, recognise
 from unveil.networks.table import NETWORKS, Entry
@@ -37,17 +37,22 @@ def build(name: str, **config: Any) -> nn.Module:
 
     Args:
         name: in the table.
-        config: arguments of the constructor, and `gathered`: its statistics of the whole picture are gathered
-            beforehand (`unveil.networks.gathering`).
+        config: arguments of the constructor, and one of `gathered`: its statistics of the whole picture are gathered
+            beforehand (`unveil.networks.gathering`), or `local`: they are taken of windows of this side
+            (`unveil.networks.locality`).
 
     Raises:
-        ValueError: the name is not in the table, or nothing can be gathered. A wrong key of `config` is the
-            constructor's own TypeError.
+        ValueError: the name is not in the table, nothing can be gathered or made local, or both are asked for. A wrong
+            key of `config` is the constructor's own TypeError.
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; known: {', '.join(NETWORKS)}")
-    gathered = config.pop("gathered", False)
+    gathered, window = config.pop("gathered", False), config.pop("local", 0)
+    if gathered and window:
+        raise ValueError("statistics are gathered over the whole picture or local, not both")
     network = NETWORKS[name].load().build(**config)
+    if window:
+        return locality.localised(cast("Network", network), window)
     return gathering.gathered(cast("Network", network)) if gathered else network
 
 

@@ -96,6 +96,12 @@ class Network(Published):
     gatherable: ClassVar[bool] = False
     """Whether all that it takes of the whole picture are means over pixels (`unveil.networks.gathering`)."""
 
+    span: int = 0
+    """Side in pixels of the windows that it takes statistics of, 0 where it has none (`unveil.networks.locality`)."""
+
+    step: int = 0
+    """From one of these windows to the next: beginnings of tiles must be multiples of it."""
+
     square: bool = False
     """Whether the published tests extend pictures to a square."""
 

@@ -29,7 +29,7 @@ from speed import NETWORKS, built, picture
 from unveil.engines import buffers
 from unveil.engines.torch import _route
 
-LEVERS = ("eager", "plain", "routed", "routed medium", "routed autocast", "weights", "routed compiled")
+LEVERS = ("eager", "plain", "routed", "routed medium", "autocast", "weights", "routed compiled")
 
 
 def form(levers: str, name: str, image: torch.Tensor) -> Callable[[], torch.Tensor]:

@@ -12,20 +12,18 @@ from unveil.models.card import CLEAN
 from unveil.restoration import blending
 from unveil.training.recipe import CardSection, PhotographsSection, Recipe, Stage, section
 
+UNTRAINED: Mapping[str, Any] = {"iterations": 1, "batch": 1, "patch": 1, "learning_rate": 0.0}
+"""Steps of a phase that only adopts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainingStage(Stage):
     """Phase I. `degradations`: relative frequencies in CutMix, with `clean` for regions left alone.
 
     `pairs`: degradation -> pairs as of an adapter, to train on ready pairs, without CutMix (a row of the
-    paper's ablation: the restoration sets instead of on-the-fly synthesis). Steps and batches are the shipped model's
-    unless told.
+    paper's ablation: the restoration sets instead of on-the-fly synthesis).
     """
 
-    iterations: int = 10500
-    batch: int = 16
-    patch: int = 96
-    learning_rate: float = 1e-3
     degradations: Mapping[str, float] = field(default_factory=dict[str, float])
     regions: tuple[float, ...] = (0.3, 0.5, 0.2)
     head_weight: float = 0.01
@@ -181,6 +179,10 @@ class AbairRecipe(Recipe):
 
     @classmethod
     def prepared(cls, found: Mapping[str, Any]) -> dict[str, Any]:
+        pretraining = found.get("pretraining")
+        if isinstance(pretraining, Mapping) and pretraining.get("adopt"):
+            # What is not trained has no steps to be told.
+            found = {**found, "pretraining": {**UNTRAINED, **pretraining}}
         values = super(AbairRecipe, cls).prepared(found)
         shared = dict(values.get("adaptation") or {})
         values["adaptation"] = section(AdapterStage, shared, "adaptation")

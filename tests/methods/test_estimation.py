@@ -158,3 +158,60 @@ def test_calibration_finds_the_bias_against_a_class() -> None:
     temperature, bias = fit_calibration(honest + torch.tensor([1.0, 0.0, 0.0]), targets)
     assert temperature == pytest.approx(1.0, abs=0.15)
     assert float(bias[0] - bias[1:].mean()) == pytest.approx(-1.0, abs=0.2)
+
+
+def undoing(**options: Any) -> tuple[Estimation, list[tuple[str, int]]]:
+    """A phase whose degradations all count in full, and what it asked to be undone: names and numbers of pictures."""
+    asked: list[tuple[str, int]] = []
+
+    def undo(degradation: str, pictures: torch.Tensor) -> torch.Tensor:
+        asked.append((degradation, len(pictures)))
+        return torch.full_like(pictures, 0.25)
+
+    onsets = dict.fromkeys(CLASSES[:-1], (0.0, 0.0))
+    return phase(cut=0.0, onsets=onsets, undo=undo, **options), asked
+
+
+def test_of_two_degradations_the_last_is_undone_and_the_other_one_is_left_to_name() -> None:
+    tested, asked = undoing(composed=1.0, undone=(1.0, 0.0))
+    pictures, targets = tested.pictures(torch.rand(40, 3, 16, 16), seeded())
+    assert sum(count for _, count in asked) == 40
+    # Haze comes first of the three, so it is never the last of two; JPEG always is, and is never left.
+    assert {name for name, _ in asked} == {"noise", "jpeg"}
+    assert set(map(tuple, targets.tolist())) == {(1, 0, 0, 0), (0, 1, 0, 0)}
+    torch.testing.assert_close(pictures, torch.full_like(pictures, 64 / 255))
+
+
+def test_a_picture_whose_only_degradation_is_undone_is_clean() -> None:
+    tested, asked = undoing(composed=0.0, undone=(0.0, 0.5), clean_weight=0.0)
+    pictures, targets = tested.pictures(torch.rand(60, 3, 16, 16), seeded())
+    restored = (pictures - 64 / 255).abs().amax((1, 2, 3)) < 1e-6
+    assert 15 < restored.sum() == sum(count for _, count in asked) < 45
+    assert torch.equal(targets[:, -1] == 1, restored)
+
+
+def test_what_is_clean_or_would_be_sharpened_is_never_undone() -> None:
+    asked: list[str] = []
+    classes = ("blur", "lowres", "noise", "clean")
+    estimator = Estimator(classes=len(classes), widths=(8, 16), hidden=8)
+
+    def undo(degradation: str, pictures: torch.Tensor) -> torch.Tensor:
+        asked.append(degradation)
+        return pictures
+
+    tested = Estimation(
+        estimator, classes, composed=0.3, cut=0.0, undone=(1.0, 1.0), undo=undo, iterations=1, learning_rate=1e-3
+    )
+    tested.pictures(torch.rand(60, 3, 16, 16), seeded())
+    assert set(asked) == {"noise"}
+
+
+def test_calibration_undoes_nothing() -> None:
+    tested, asked = undoing(composed=1.0, undone=(1.0, 1.0))
+    tested.calibrate([np.full((16, 16, 3), 90, np.uint8)] * 30, side=16, crops=1, global_weight=1.0)
+    assert asked == []
+
+
+def test_undone_without_anything_that_undoes_is_refused() -> None:
+    with pytest.raises(ValueError, match="undone wants undo"):
+        phase(undone=(0.5, 0.0))

@@ -67,7 +67,7 @@ def test_what_had_left_no_trace_at_first_is_not_believed(monkeypatch) -> None:
 
 
 def test_a_picture_that_has_been_sharpened_is_not_looked_at_again(monkeypatch) -> None:
-    monkeypatch.setattr("unveil.restoration.restorer.SHARPENING", frozenset(("noise",)))
+    monkeypatch.setattr("unveil.restoration.diagnosis.SHARPENING", frozenset(("noise",)))
     restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 1.0})
     assert (restorer.run(PICTURE).later, len(seen)) == ((), 1)
 

@@ -156,6 +156,48 @@ def test_the_calibration_reaches_the_model_file(finished: Path) -> None:
     torch.testing.assert_close(added, expected, atol=2e-3, rtol=2e-3)
 
 
+@pytest.mark.parametrize("exposure", [False, True])
+def test_what_is_undone_for_the_estimator_is_what_the_model_restores(
+    finished: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch, *, exposure: bool
+) -> None:
+    """Also by an adapter that wants its pictures exposed as a whole first."""
+    from dataclasses import replace
+
+    from unveil.training.abair import undoing
+    from unveil.training.abair.chain import AbairChain
+    from unveil.training.abair.recipe import AbairRecipe
+
+    model = unveil.models.read(finished / "model.safetensors")
+    dark = replace(model.card.adapters["dark"], exposure=exposure)
+    model = replace(model, card=replace(model.card, adapters={**model.card.adapters, "dark": dark}))
+    chain = AbairChain(AbairRecipe.read(recipe), finished)
+    monkeypatch.setattr(chain, "model", lambda: model)
+    image = np.random.default_rng(2).integers(0, 90, (32, 48, 3), dtype=np.uint8)
+    with torch.no_grad():
+        undone = undoing.of(chain)("dark", torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+    expected = unveil.Restorer(model).run(image, weights={"dark": 1.0}).image
+    assert np.abs(undone[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255 - expected).max() < 1
+
+
+def test_an_estimator_may_learn_from_what_adapters_leave(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    model = finished / "model.safetensors"
+    adopted = [f"{where}.adopt={model}" for where in ("pretraining", "adapters.noise", "adapters.dark")]
+    overrides = [*adopted, "estimation.undone=[1.0, 0.5]", "estimation.composed=0.5"]
+    training.run(recipe, data=[photographs], out=tmp_path, phases=["estimate"], overrides=overrides, threads=1)
+    assert (tmp_path / "estimation" / "calibration.pt").exists()
+    with pytest.raises(RecipeError, match="noise, dark is not trained"):
+        training.run(
+            recipe,
+            data=[photographs],
+            out=tmp_path / "other",
+            phases=["estimate"],
+            overrides=[adopted[0], *overrides[3:]],
+            threads=1,
+        )
+
+
 def test_an_estimator_begins_with_another_ones_weights(
     finished: Path, recipe: Path, photographs: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,9 @@ class Snow(Degradation):
 
     Args:
         softness: width of the flakes' edges, in that of plain ones.
+        veil: most of the haze.
+        unevenness: of the layers' shares of the flakes. At 1 all layers are there; at 6, say, flakes are mostly of one
+            size or two.
     """
 
     name = "snow"
@@ -36,8 +39,8 @@ class Snow(Degradation):
     severity_note = "mean of the flake mask = s (0.02 + 0.33 s) before overlap; veil up to 0.25 s"
     typical = (0.1, 1.0)
 
-    def __init__(self, *, softness: float = 1.0) -> None:
-        self.softness = softness
+    def __init__(self, *, softness: float = 1.0, veil: float = 0.25, unevenness: float = 1.0) -> None:
+        self.softness, self.veil, self.unevenness = softness, veil, unevenness
 
     def draw(self, shape: Shape, severity: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         batch = shape[0]
@@ -50,10 +53,10 @@ class Snow(Degradation):
             "turn": uniform(each, generator, 0, math.pi),
             "fall": uniform((batch, 1), generator, -1.2, 1.2) + uniform(each, generator, -0.15, 0.15),
             "drift": radius * uniform((batch, 1), generator).square_() * 1.5,
-            "weight": uniform(each, generator, 0.3, 1.0),
+            "weight": uniform(each, generator, 0.3, 1.0) ** self.unevenness,
             "opacity": uniform((batch,), generator, 0.6, 0.95),
             "colour": uniform((batch,), generator, 0.88, 1.0),
-            "veil": uniform((batch,), generator, 0.0, 0.25),
+            "veil": uniform((batch,), generator, 0.0, self.veil),
         }
         reach = (radius + self._soft(radius) / 2 + drawn["drift"]).ceil().long().clamp_max(KERNEL // 2)
         densest = self._density(torch.ones(batch, device=generator.device), drawn, self._ellipses(drawn))

@@ -40,7 +40,8 @@ VARIETIES: dict[str, tuple[Degradation, ...]] = {
     # Parts of pictures, and, twice as often, whole files: there the blocks begin where a network's own grid does, tile
     # after tile (`unveil.restoration.tiles`), so that it may learn where to expect them.
     "jpeg": (Jpeg(), Jpeg(aligned=True), Jpeg(aligned=True)),
-    "snow": (Snow(), Snow(softness=2.5)),
+    # Flakes mostly of one size, and no veil: seen against a clear background.
+    "snow": (Snow(), Snow(softness=2.5), Snow(softness=1.5, veil=0.0, unevenness=6.0)),
 }
 """Every degradation's generators, the one of `DEGRADATIONS` first."""
 

@@ -13,6 +13,9 @@ from unveil.models import EstimatorCard
 from unveil.models.card import CLEAN
 from unveil.restoration.stitching import cut, reflect, to_network
 
+SHARPENING = frozenset(("blur", "lowres"))
+"""Damage that hides no other, and after whose undoing a picture is like none that the estimator has seen."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Diagnosis:

@@ -38,8 +38,6 @@ MOSTLY = 0.5
 """The weight from which a degradation counts as undone, and the probability from which a second look believes it."""
 TRACE = 0.02
 """The probability in the first diagnosis from which a second look may find a degradation."""
-SHARPENING = frozenset(("blur", "lowres"))
-"""Damage that hides no other, and after whose undoing a picture is like none that the estimator has seen."""
 
 Result = TypeVar("Result")
 
@@ -325,7 +323,7 @@ class Restorer:
         picture has been sharpened.
         """
         assert self.card.estimator is not None
-        if SHARPENING & set(undone):
+        if diagnosis.SHARPENING & set(undone):
             return {}
         traces = {name for name, share in first.probabilities.items() if share >= TRACE and name not in undone}
         sought = [name for name in self.card.estimator.again if name in self.card.degradations and name in traces]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ FREQUENT = 3.0
 FEWEST = 20
 """Pictures below which a half of them is too few to fit on."""
 
+Undo = Callable[[str, Tensor], Tensor]
+"""What takes a degradation, by its identifier, from pictures `B 3 H W`."""
+
 
 class Estimation(Phase):
     """Trains the estimator with cross entropy on whole little pictures, looked at as in use.
@@ -53,6 +56,10 @@ class Estimation(Phase):
         yielding: degradations that yield to others, as (share, severity): beside another one, and up to that severity,
             they count for so much of what they would. An adapter that was trained in company undoes some noise and
             blocks itself, so theirs may yield to it. They are drawn three times as often where two come together.
+        undone: shares of the pictures with two degradations, and with one, whose last degradation is undone before the
+            estimator sees them. What counts then is the other one, or that the picture is clean: so a second look in
+            use, at what a restoration has left, is at nothing new.
+        undo: what undoes it; wanted where a share is above 0.
         optimisation: arguments of `Phase`.
     """
 
@@ -69,6 +76,8 @@ class Estimation(Phase):
         emphasis: Mapping[str, float] | None = None,
         onsets: Mapping[str, Sequence[float]] | None = None,
         yielding: Mapping[str, Sequence[float]] | None = None,
+        undone: tuple[float, float] = (0.0, 0.0),
+        undo: Undo | None = None,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -85,6 +94,9 @@ class Estimation(Phase):
         spoilt = [name for name in self.classes if name != CLEAN]
         self.onsets = {name: given.get(name, (DEGRADATIONS[name].typical[0],) * 2) for name in spoilt}
         self.yielding = dict(yielding or {})
+        if any(undone) and undo is None:
+            raise ValueError("undone wants undo, something that undoes a degradation")
+        self.undone, self.undo = undone, undo
         company = dict.fromkeys(self.yielding, FREQUENT) | {CLEAN: 0.0}
         self.meeting = torch.tensor([company.get(name, 1.0) for name in self.classes])
         self.cutmix = DegradationCutMix(dict.fromkeys(spoilt, 1.0), regions=(0.0, 1.0))
@@ -107,7 +119,7 @@ class Estimation(Phase):
         looked = quantise(look(clean, generator))
         cut, composed = (round(batch * share) for share in (self.cut, self.composed))
         parts = [self._cut(looked[:cut], generator)] if cut else []
-        parts.append(self._degraded(looked[cut:], composed, generator, emphasis=self.emphasis))
+        parts.append(self._degraded(looked[cut:], composed, generator, emphasis=self.emphasis, undone=self.undone))
         return torch.cat([images for images, _ in parts]), torch.cat([target for _, target in parts])
 
     def views(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -118,21 +130,30 @@ class Estimation(Phase):
         return torch.cat([*native, F.avg_pool2d(pictures, 2)]).contiguous(memory_format=torch.channels_last)
 
     def _degraded(
-        self, clean: Tensor, composed: int, generator: torch.Generator, *, emphasis: Tensor | float = 1.0
+        self,
+        clean: Tensor,
+        composed: int,
+        generator: torch.Generator,
+        *,
+        emphasis: Tensor | float = 1.0,
+        undone: tuple[float, float] = (0.0, 0.0),
     ) -> tuple[Tensor, Tensor]:
         """Two degradations for the first `composed` samples, in their natural order; one or none for the others."""
         batch = len(clean)
         single = torch.multinomial((self.frequencies * emphasis).expand(batch, -1), 1, generator=generator)
         double = torch.multinomial((self.meeting * emphasis).expand(batch, -1), 2, generator=generator)
-        drawn = torch.where((torch.arange(batch) < composed)[:, None], double, single.expand(-1, 2))
+        are_two = torch.arange(batch) < composed
+        drawn = torch.where(are_two[:, None], double, single.expand(-1, 2))
         degraded = clean.clone()
         shares = torch.zeros(batch, len(self.classes))
         standing = torch.ones(batch, len(self.classes))
+        last = torch.full((batch,), -1)
         for name in ORDER:
             if name not in self.onsets:
                 continue
             index = self.classes.index(name)
             samples = torch.nonzero((drawn == index).any(1))[:, 0]
+            last[samples] = index
             severity = self._severity(name, len(samples), generator)
             first, full = self.onsets[name]
             shares[samples, index] = ((severity - first) / max(full - first, 1e-6)).clamp(0, 1)
@@ -142,15 +163,34 @@ class Estimation(Phase):
             if len(samples):
                 here = samples.to(clean.device)
                 degraded[here] = degrade_variously(name, degraded[here], severity, generator)
+        fragile = [self.classes.index(name) for name in ("bits", "jpeg") if name in self.classes]
+        sturdy = ~torch.isin(drawn, torch.tensor(fragile)).any(1)
+        finished = quantise(handle(quantise(degraded), sturdy, generator))
+        if any(undone):
+            chance = torch.where(are_two, *undone)
+            # No second look follows where a picture has been sharpened.
+            sharpened = [index for index, name in enumerate(self.classes) if name in diagnosis.SHARPENING]
+            open_to_it = (last >= 0) & ~torch.isin(last, torch.tensor(sharpened))
+            chosen = (torch.rand(batch, generator=generator) < chance) & open_to_it
+            finished = self._undone(finished, torch.where(chosen, last, -1))
+            shares[chosen, last[chosen]] = 0
         # A full measure of two damages is shared by their standing; what is missing to a full measure counts as clean.
         measure = shares.sum(1, keepdim=True).clamp_max(1)
         weighed = shares * standing
         targets = measure * weighed / weighed.sum(1, keepdim=True).clamp_min(1e-6)
         if CLEAN in self.classes:
             targets[:, self.classes.index(CLEAN)] = 1 - targets.sum(1)
-        fragile = [self.classes.index(name) for name in ("bits", "jpeg") if name in self.classes]
-        sturdy = ~torch.isin(drawn, torch.tensor(fragile)).any(1)
-        return quantise(handle(quantise(degraded), sturdy, generator)), targets.to(clean.device)
+        return finished, targets.to(clean.device)
+
+    def _undone(self, pictures: Tensor, which: Tensor) -> Tensor:
+        """Pictures with a degradation of each undone, `which (B,)` by its place among the classes; -1 for none."""
+        assert self.undo is not None
+        result = pictures.clone()
+        for index in which[which >= 0].unique().tolist():
+            here = torch.nonzero(which == index)[:, 0].to(pictures.device)
+            with torch.no_grad():
+                result[here] = quantise(self.undo(self.classes[index], pictures[here]).float().clamp(0, 1))
+        return result
 
     def _cut(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two regions a sample; targets are their shares of the area."""

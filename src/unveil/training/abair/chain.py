@@ -23,7 +23,7 @@ from unveil.methods.abair.estimation import Estimation
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.pretraining import PairPretraining, Pretraining
 from unveil.methods.phase import Phase
-from unveil.training.abair import beginnings
+from unveil.training.abair import beginnings, undoing
 from unveil.training.abair.recipe import AbairRecipe, AdapterStage
 from unveil.training.chain import Chain, record
 from unveil.training.checkpoints import keep
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class AbairChain(Chain[AbairRecipe]):
-    """Base, adapters, estimator. Adapters need the base; the estimator needs neither."""
+    """Base, adapters, estimator. Adapters need the base; the estimator needs neither, but for `estimation.undone`."""
 
     def phases(self) -> tuple[str, ...]:
         recipe = self.recipe
@@ -140,6 +140,8 @@ class AbairChain(Chain[AbairRecipe]):
             emphasis=stage.emphasis,
             onsets=stage.onsets,
             yielding=stage.yielding,
+            undone=stage.undone,
+            undo=undoing.of(self) if any(stage.undone) else None,
             seed=seed,
             **stage.optimisation(),
         )

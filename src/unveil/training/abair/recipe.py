@@ -120,6 +120,9 @@ class EstimationStage(Stage):
     does not know start afresh. Fresh weights otherwise."""
     onsets: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     yielding: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    undone: tuple[float, float] = (0.0, 0.0)
+    """Of training pictures with two degradations, and with one, the shares whose last degradation the run's adapters
+    undo before the estimator sees them, as on a second look (`again`). Wants base and adapters, trained or adopted."""
     crops: int = 4
     global_weight: float = 1.0
     clean_threshold: float = 0.5
@@ -145,6 +148,10 @@ class EstimationStage(Stage):
             pair = entry if isinstance(entry, tuple | list) and len(entry) == 2 else (0, 0)
             if not (0 < pair[0] <= 1 and 0 <= pair[1] <= 1):
                 raise RecipeError(f"estimation.yielding.{name} is [share above 0, severity], both up to 1, got {entry}")
+        if len(self.undone) != 2 or not all(0 <= share <= 1 for share in self.undone):
+            raise RecipeError(
+                f"estimation.undone is two shares, of pairs and of single ones, got {self.undone}"
+            )
         for name, factor in self.emphasis.items():
             if factor <= 0:
                 raise RecipeError(f"estimation.emphasis.{name} says how many times as often, above 0, got {factor}")

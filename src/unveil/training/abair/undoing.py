@@ -1,0 +1,50 @@
+"""Undoing one degradation of training pictures, as a second look in use finds it undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from unveil.errors import RecipeError
+from unveil.models.merging import Merging
+from unveil.restoration import exposure
+
+if TYPE_CHECKING:
+    from unveil.methods.abair.estimation import Undo
+    from unveil.training.abair.chain import AbairChain
+
+
+def of(chain: AbairChain) -> Undo:
+    """What restores with one adapter of a run, as its model file would: trained ones and adopted ones alike.
+
+    Raises:
+        RecipeError: an adapter of the recipe is not trained yet.
+    """
+    network, model = chain.trained(), chain.model()
+    if missing := [name for name in chain.recipe.adapters if name not in model.adapters]:
+        raise RecipeError(
+            f"estimation.undone wants all adapters, but {', '.join(missing)} is not trained; run the phase 'adapt' "
+            "first, or adopt it from another model"
+        )
+    merging = Merging(model.weights["restore"], model.adapters)
+
+    @cache
+    def merged(degradation: str) -> Mapping[str, Tensor]:
+        return {name: torch.from_numpy(value) for name, value in merging({degradation: 1.0}).items()}
+
+    def undo(degradation: str, pictures: Tensor) -> Tensor:
+        if degradation in model.card.exposing:
+            pictures = torch.stack([_exposed(picture) for picture in pictures])
+        weights = {name: value.to(pictures.device) for name, value in merged(degradation).items()}
+        given = pictures.contiguous(memory_format=torch.channels_last)
+        return torch.func.functional_call(network.to(pictures.device), weights, (given,))
+
+    return undo
+
+
+def _exposed(picture: Tensor) -> Tensor:
+    return exposure.measure(picture.permute(1, 2, 0).cpu().numpy())(picture)

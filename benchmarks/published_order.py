@@ -1,7 +1,8 @@
 """Networks in the order of operations of the papers' own code: what our forms of the same layers are measured against.
 
 Norms are sums and products of their own, in Restormer's family on lists of pixels; queries and keys are normalised
-before they meet; one convolution makes what is then cut; residual scales are a product with the map.
+before they meet; one convolution makes what is then cut; residual scales are a product with the map. Attention in
+windows goes step by step, on what one linear layer makes for queries, keys and values.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from unittest import mock
 import torch.nn.functional as F
 from torch import Tensor
 
-from unveil.networks import layers
+from unveil.networks import layers, swinir, uformer, windows
 
 
 def _channel_norm(norm: layers.LayerNorm2d, x: Tensor) -> Tensor:
@@ -72,4 +73,11 @@ def published_order() -> Iterator[None]:
             (layers.NAFBlock, _naf_block),
         ):
             stack.enter_context(mock.patch.object(owner, "forward", forward))
+        for module, name, value in (
+            (windows, "in_graph", lambda: False),
+            (windows, "_attend_at_once", windows._attend_step_by_step),
+            (uformer, "in_graph", lambda: False),
+            (swinir, "gelu", F.gelu),
+        ):
+            stack.enter_context(mock.patch.object(module, name, value))
         yield

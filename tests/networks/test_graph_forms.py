@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,34 @@ import torch
 from torch import Tensor, nn
 
 from unveil import graphs
-from unveil.networks.layers import NAFBlock, RestormerBlock, XBlock
+from unveil.networks.layers import NAFBlock, RestormerBlock, XBlock, channels_first, channels_last
+from unveil.networks.swinir import FeedForward
+from unveil.networks.uformer import LocalFeedForward
+from unveil.networks.windows import WindowAttention, WindowBlock, shift_mask
+
+
+class Windowed(nn.Module):
+    """Blocks with attention in windows, one in place and one shifted, on a map."""
+
+    def __init__(self, feed_forward: Callable[[int, int], nn.Module], *, uformer: bool = False) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            WindowBlock(
+                8,
+                WindowAttention(8, 2, window=4, shifted=shifted, separate=uformer),
+                feed_forward(8, 12),
+                modulated=uformer,
+            )
+            for shifted in (False, True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = channels_last(x)
+        mask = shift_mask(x, 4)
+        for block in self.blocks:
+            x = block(x, mask)
+        return channels_first(x)
+
 
 BLOCKS: dict[str, Any] = {
     "naf": lambda: NAFBlock(6, attention=False),
@@ -19,6 +47,8 @@ BLOCKS: dict[str, Any] = {
     "restormer": lambda: RestormerBlock(8, 2),
     "restormer without bias": lambda: RestormerBlock(8, 2, bias=False),
     "x": lambda: XBlock(8, 2, factor=2.0, dim_head=4),
+    "swin": lambda: Windowed(FeedForward),
+    "uformer": lambda: Windowed(LocalFeedForward, uformer=True),
 }
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from unveil.restoration.tiles import FEATHER, LARGEST_SIDE, MEMORY, SIDE, plan, side_of
 
-NETWORKS = [(1, 1, 0), (4, 4, 12), (16, 16, 32), (64, 8, 40), (6, 4, 5), (16, 16, 200)]
+NETWORKS = [(1, 1, 0), (4, 4, 12), (16, 16, 32), (64, 8, 40), (6, 4, 5), (16, 16, 200), (8, 72, 40)]
 LENGTHS = [1, 3, 63, 64, 65, 511, 512, 513, 700, 1025, 2999, 10_000]
 
 
@@ -30,6 +30,12 @@ def test_tiles_cover_the_picture_without_running_far_over_its_end():
         beyond = axis.origins[-1] + axis.tile - axis.length
         assert 0 <= beyond < max(multiple, stride)
         assert axis.origins[0] == 0
+
+
+def test_the_last_tile_ends_where_the_picture_in_one_piece_does():
+    for axis, multiple, stride, _ in axes():
+        if stride % multiple == 0:
+            assert axis.origins[-1] + axis.tile == -(-axis.length // multiple) * multiple
 
 
 def test_sides_are_multiples_of_the_size_multiple_and_origins_of_the_stride():

@@ -93,6 +93,11 @@ def _cut(weight: Tensor, bias: Tensor | None, count: int) -> list[tuple[Tensor, 
     return list(zip(weight.split(size), biases, strict=True))
 
 
+def gelu(x: Tensor) -> Tensor:
+    """GELU; in a graph in the one order of operations that ONNX Runtime knows again as GELU."""
+    return x * (torch.erf(x / 2**0.5) + 1) * 0.5 if in_graph() else F.gelu(x)
+
+
 def scaled(x: Tensor, convolution: nn.Conv2d, scale: Tensor) -> Tensor:
     """A convolution with a bias and then a scale for every channel, `1 C 1 1`.
 
@@ -276,7 +281,7 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
         first, second = parts(x, (self.project_in, self.dwconv), 2, norm)
-        return self.project_out(F.gelu(first) * second)
+        return self.project_out(gelu(first) * second)
 
 
 class RestormerBlock(nn.Module):

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.networks.base import Mismatch, Modulation, Network, Shapes, depth, leave
-from unveil.networks.layers import channels_first, channels_last
+from unveil.networks.layers import channels_first, channels_last, gelu
 from unveil.networks.windows import (
     Blocks,
     WindowAttention,
     WindowBlock,
     drop_rates,
     initialise,
+    on_list,
     position_tables,
     shift_mask,
     window_side,
@@ -41,7 +41,7 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return on_list(self.fc2, gelu(on_list(self.fc1, x)))
 
 
 class Embedding(nn.Module):

@@ -7,13 +7,14 @@ their sides here, so any multiples do; squares are only what the published tests
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.networks.base import Modulation, Network, Shapes, depth, leave
-from unveil.networks.layers import channels_first, channels_last
+from unveil.networks.layers import channels_first, channels_last, gelu, in_graph
 from unveil.networks.windows import (
     Blocks,
     WindowAttention,
@@ -43,7 +44,20 @@ class LocalFeedForward(nn.Module):
         self.linear2 = nn.Sequential(nn.Linear(hidden, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        if in_graph():
+            return self._in_graph(x)
         return self.linear2(channels_last(self.dwconv(channels_first(self.linear1(x)))))
+
+    def _in_graph(self, x: Tensor) -> Tensor:
+        """The linear layers as 1x1 convolutions: only the few channels at both ends change their order in memory."""
+        wide, deep, narrow = cast(
+            "tuple[nn.Linear, nn.Conv2d, nn.Linear]", (self.linear1[0], self.dwconv[0], self.linear2[0])
+        )
+        # From and to lists of pixels, not maps: OpenVINO has less to move.
+        y = x.flatten(1, 2).transpose(1, 2).unflatten(2, x.shape[1:3])
+        y = gelu(F.conv2d(y, wide.weight[..., None, None], wide.bias))
+        y = F.conv2d(gelu(deep(y)), narrow.weight[..., None, None], narrow.bias)
+        return y.flatten(2).transpose(1, 2).unflatten(1, x.shape[1:3])
 
 
 class InputProjection(nn.Module):

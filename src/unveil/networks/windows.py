@@ -3,6 +3,9 @@
 Maps are `B H W C` here, so that norms and linear layers work on the last axis and convolutions see them as
 channels-last memory without a copy. Masks are computed from sizes by arithmetic, once per map size and forward pass:
 a graph with free sizes can do that, and no weights file needs to hold them.
+
+In a graph, norms and linear layers work on one list of all pixels, and attention has four axes: so engines know them
+again (measured: docs/performance.md).
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ def merge(windows: Tensor, window: int, height: int, width: int) -> Tensor:
     """The inverse of `partition`: `B windows window**2 C` -> `B H W C`."""
     x = windows.unflatten(2, (window, window)).unflatten(1, (height // window, width // window)).transpose(2, 3)
     return x.flatten(3, 4).flatten(1, 2)
+
+
+def on_list(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer for every pixel, in a graph on one list of all of them: `... C` -> `... C'`."""
+    return layer(x.flatten(0, -2)).unflatten(0, x.shape[:-1]) if in_graph() else layer(x)
 
 
 def shift_mask(x: Tensor, window: int) -> Tensor:
@@ -118,28 +126,46 @@ class WindowAttention(nn.Module):
         windows = partition(x, self.window)
         if modulator is not None:
             windows = windows + modulator
-        q, k, v = self._project(windows)
-        attend = _attend_step_by_step if in_graph() or torch.is_grad_enabled() else _attend_at_once
-        seen = attend(q, k, v, self._bias(), cast("Tensor", mask) if self.shift else None)
-        x = merge(self.proj(seen.transpose(2, 3).flatten(3)), self.window, height, width)
+        mask = cast("Tensor", mask) if self.shift else None
+        seen = self._see_in_graph(windows, mask) if in_graph() else self._see(windows, mask)
+        x = merge(on_list(self.proj, seen), self.window, height, width)
         return x.roll((self.shift, self.shift), (1, 2)) if self.shift else x
 
     def _bias(self) -> Tensor:
         """What is added to the score of every pair of places: `heads N N`."""
         return self.relative_position_bias_table[self.positions].permute(2, 0, 1)
 
-    def _project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values: `B windows N C` -> `B windows heads N C/heads` each."""
+    def _see(self, windows: Tensor, mask: Tensor | None) -> Tensor:
+        """What every place sees of its window: `B windows N C` in and out."""
         if isinstance(self.qkv, SeparateProjections):
-            (q,) = self._split(self.qkv.to_q(windows), 1)
-            k, v = self._split(self.qkv.to_kv(windows), 2)
+            (q,), (k, v) = self._split(self.qkv.to_q(windows), 1), self._split(self.qkv.to_kv(windows), 2)
         else:
             q, k, v = self._split(self.qkv(windows), 3)
-        return q, k, v
+        attend = _attend_step_by_step if torch.is_grad_enabled() else _attend_at_once
+        return attend(q, k, v, self._bias(), mask).transpose(2, 3).flatten(3)
 
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """Parts of the channels, and heads of each: `B windows N C` -> `B windows heads N C/heads` each."""
         x = x.unflatten(-1, (parts, self.heads, -1))
         return x.permute(3, 0, 1, 4, 2, 5).unbind(0)
+
+    def _see_in_graph(self, windows: Tensor, mask: Tensor | None) -> Tensor:
+        """The same with weights of their own for queries, keys and values, of which the first are scaled."""
+        batch, count, places, channels = windows.shape
+        layers = (self.qkv.to_q, self.qkv.to_kv) if isinstance(self.qkv, SeparateProjections) else (self.qkv,)
+        weights, biases = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        scales = ((channels // self.heads) ** -0.5, 1, 1)
+        pixels = windows.flatten(0, 2)
+        q, k, v = (
+            F.linear(pixels, weight * scale, bias * scale).unflatten(1, (self.heads, -1)).unflatten(0, (-1, places))
+            for weight, bias, scale in zip(weights.split(channels), biases.split(channels), scales, strict=True)
+        )
+        scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) + self._bias()
+        if mask is not None:
+            # Not added to the bias first: an engine would fold the sum into one large constant for every layer.
+            scores = scores + mask.repeat(batch, 1, 1, 1)
+        seen = scores.softmax(-1) @ v.transpose(1, 2)
+        return seen.transpose(1, 2).reshape(batch, count, places, channels)
 
 
 def _attend_at_once(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
@@ -156,12 +182,9 @@ def _attend_at_once(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor 
 
 
 def _attend_step_by_step(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
-    """The same for graphs and for training."""
+    """The same for training."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias
-    if mask is not None:
-        # Not added to the bias first: an engine would fold the sum into one large constant for every layer.
-        scores = scores + mask
-    return scores.softmax(-1) @ v
+    return (scores if mask is None else scores + mask).softmax(-1) @ v
 
 
 class WindowBlock(nn.Module):
@@ -190,8 +213,8 @@ class WindowBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         modulator = self.modulator.weight if self.modulator is not None else None
-        x = x + self.drop_path(self.attn(self.norm1(x), mask, modulator))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.attn(on_list(self.norm1, x), mask, modulator))
+        return x + self.drop_path(self.mlp(on_list(self.norm2, x)))
 
 
 class Blocks(nn.Module):

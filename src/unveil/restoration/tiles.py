@@ -66,7 +66,8 @@ def plan(height: int, width: int, *, size_multiple: int, stride: int, halo: int,
     """Lay tiles of about `side` x `side` pixels over a picture.
 
     Sides of tiles are multiples of `size_multiple`. Neighbours overlap by at least two halos and the feather, so no
-    pixel of the result is nearer than `halo` to an edge that the picture does not have.
+    pixel of the result is nearer than `halo` to an edge that the picture does not have. The last tile ends where the
+    picture in one piece does, extended to a multiple of `size_multiple`.
     """
     rows, columns = (_axis(length, size_multiple, stride, halo, side) for length in (height, width))
     return Plan(rows, columns)
@@ -76,14 +77,16 @@ def _axis(length: int, multiple: int, stride: int, halo: int, side: int) -> Axis
     overlap = 2 * halo + FEATHER
     # Below twice the overlap a pixel could lie in three tiles, and most of the work would be repeated.
     smallest = _up(max(2 * overlap, overlap + stride), multiple)
-    tile = max(_down(side, multiple), smallest)
+    # Sides a step apart all let the last tile, whose origin is a multiple of the stride, end where the picture does.
+    step, end = math.lcm(multiple, stride), _up(length, multiple)
+    tile = max(side - (side - end) % step, smallest + (end - smallest) % step)
     if length <= tile:
-        tile, origins = _up(length, multiple), (0,)
+        tile, origins = end, (0,)
     else:
         count = 1 + -(-(length - tile) // _down(tile - overlap, stride))
         # The least side with which as many tiles still reach the end: just above one tile, two small ones do.
-        while tile - multiple >= smallest and _reach(tile - multiple, count, overlap, stride) >= length:
-            tile -= multiple
+        while tile - step >= smallest and _reach(tile - step, count, overlap, stride) >= length:
+            tile -= step
         last = _up(length - tile, stride) // stride
         origins = tuple(index * last // (count - 1) * stride for index in range(count))
     return Axis(length, tile, origins, _shares(tile, origins, halo))

@@ -149,9 +149,7 @@ class EstimationStage(Stage):
             if not (0 < pair[0] <= 1 and 0 <= pair[1] <= 1):
                 raise RecipeError(f"estimation.yielding.{name} is [share above 0, severity], both up to 1, got {entry}")
         if len(self.undone) != 2 or not all(0 <= share <= 1 for share in self.undone):
-            raise RecipeError(
-                f"estimation.undone is two shares, of pairs and of single ones, got {self.undone}"
-            )
+            raise RecipeError(f"estimation.undone is two shares, of pairs and of single ones, got {self.undone}")
         for name, factor in self.emphasis.items():
             if factor <= 0:
                 raise RecipeError(f"estimation.emphasis.{name} says how many times as often, above 0, got {factor}")

@@ -75,7 +75,7 @@ def measure(model: Model, engine_name: str, side: int, threads: int) -> str:
     restorer = Restorer(model, engine=engine_name, threads=threads)
     names = list(model.adapters)
     base = models.blend(model.weights["restore"], {}, {})
-    plan = restorer._plan(np.empty((side, side, 3), np.uint8))
+    plan = restorer._running.plan(np.empty((side, side, 3), np.uint8))
     dimensions = {"batch": 1, "height": plan.rows.tile, "width": plan.columns.tile}
     picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     blends = {1: {names[0]: 1.0}, 2: {names[0]: 0.6, names[1]: 0.4}, len(names): dict.fromkeys(names, 1 / len(names))}

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unveil import engines
-from unveil.errors import EngineError, InvalidRequest
+from unveil.errors import InvalidRequest
 from unveil.models import Card, Facts, Model, describe
-from unveil.models.card import CLEAN
-from unveil.models.file import PROMPTS
-from unveil.restoration import blending, diagnosis, exposure
+from unveil.restoration import blending
 from unveil.restoration import ensemble as ensembles
-from unveil.restoration.canvas import Canvas, open_canvas
+from unveil.restoration import rounds as looking
+from unveil.restoration.canvas import open_canvas
 from unveil.restoration.diagnosis import Diagnosis
 from unveil.restoration.many import Count, Failure, run_many
-from unveil.restoration.mapping import DamageMap, cell_side, map_tiles
-from unveil.restoration.memory import while_memory_lasts
-from unveil.restoration.options import Options
-from unveil.restoration.parts import PART, SMALLEST, mean_over_parts
-from unveil.restoration.prompting import Mixing, Prompt, check_mixing, codes_of, weights_of
+from unveil.restoration.mapping import DamageMap
+from unveil.restoration.options import Options, check
+from unveil.restoration.prompting import Mixing, Prompt, check_mixing, weights_of
 from unveil.restoration.result import Restoration
+from unveil.restoration.running import Running
 from unveil.restoration.sessions import SESSIONS, Sessions
-from unveil.restoration.stitching import Progress, restore_tiles
-from unveil.restoration.tiles import Plan, plan, side_of
+from unveil.restoration.stitching import Progress
+from unveil.restoration.tiles import side_of
 
 if TYPE_CHECKING:
     from unveil.images import Picture
-
-MOSTLY = 0.5
-"""The weight from which a degradation counts as undone, and the probability from which a second look believes it."""
-TRACE = 0.02
-"""The probability in the first diagnosis from which a second look may find a degradation."""
-
-Result = TypeVar("Result")
 
 
 class Restorer:
@@ -76,7 +66,7 @@ class Restorer:
         network = str(model.card.network["name"])
         chosen = engines.choose(engine, threads=threads, precision=precision, network=network)
         self._sessions = Sessions(model, chosen, sessions)
-        self._tile_side = tile_side or side_of(model.card.footprint)
+        self._running = Running(model, self._sessions, tile_side or side_of(model.card.footprint))
 
     def __repr__(self) -> str:
         undoes = ", ".join(self.card.degradations) or "what its base was trained for"
@@ -113,7 +103,7 @@ class Restorer:
             InvalidRequest: the model has no estimator, or the image is an array of a wrong kind.
             PictureError: the file cannot be read.
         """
-        return self._diagnose(open_canvas(image).pixels)
+        return self._running.diagnose(open_canvas(image).pixels)
 
     def map(self, image: object) -> DamageMap:
         """Say what is wrong with every region of an image, by the base network alone.
@@ -126,20 +116,7 @@ class Restorer:
             raise InvalidRequest(
                 f"The model {self.name!r} has no map of damage; one is trained with pretraining.map in its recipe."
             )
-        pixels = open_canvas(image).pixels
-
-        def look(layout: Plan) -> DamageMap:
-            network = self._sessions.open("map", dimensions=_sides(layout.rows.tile, layout.columns.tile))
-            return map_tiles(
-                pixels,
-                layout,
-                lambda tile: self._named(network(image=tile), "map", "map"),
-                classes=self.card.map,
-                printed=self.card.degradations,
-                cell=cell_side(self.card.stride),
-            )
-
-        return self._in_tiles(pixels, look)[0]
+        return self._running.map(open_canvas(image).pixels)
 
     def encode(self, image: object) -> dict[str, NDArray[Any]]:
         """What the model computes once of a whole image, before it restores it: its codes, by name, `1 length` each.
@@ -152,7 +129,7 @@ class Restorer:
         if not self.card.codes or self.card.prompts:
             why = "takes them from prompts, the same for all pictures" if self.card.prompts else "has none"
             raise InvalidRequest(f"The model {self.name!r} computes no codes of a picture: it {why}.")
-        return self._encode(open_canvas(image).pixels, {})[0]
+        return self._running.encode(open_canvas(image).pixels, {})[0]
 
     @overload
     def restore(self, image: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]: ...
@@ -207,10 +184,8 @@ class Restorer:
         only = None if only is None else [only] if isinstance(only, str) else list(only)
         if prompt is not None:
             weights = weights_of(prompt, self.card, weights, only, blend)
-        self._check(strength, weights, only, blend)
+        check(self.card, strength=strength, weights=weights, only=only, blend=blend, rounds=rounds)
         check_mixing(mixing)
-        if rounds is not None and rounds < 1:
-            raise InvalidRequest(f"rounds is {rounds}, expected at least 1.")
         size = self.card.ensemble if ensemble is None else ensemble
         ensembles.check(size)
         canvas = open_canvas(image)
@@ -220,17 +195,24 @@ class Restorer:
             result = canvas.untouched()
         else:
             whole = canvas.pixels if context is None else open_canvas(context).pixels
-            tiles, shrunk_to, result = self._restore(canvas, whole, chosen, strength, mixing, size, progress)
+            tiles, shrunk_to, result = self._running.restore(
+                canvas, whole, chosen, strength=strength, mixing=mixing, ensemble=size, progress=progress
+            )
         later: list[dict[str, float]] = []
         if tiles and chosen and found is not None and only is None and strength == 1:
-            for _ in range(1, self._rounds if rounds is None else rounds):
+            for _ in range(1, looking.usual(self.card) if rounds is None else rounds):
                 canvas = open_canvas(result)
-                undone = [name for each in (chosen, *later) for name, weight in each.items() if weight >= MOSTLY]
-                more = self._look_again(canvas.pixels, found, undone, blend)
+                more = self._look_again(canvas.pixels, found, [chosen, *later], blend)
                 if not more:
                     break
-                count, shrunk, result = self._restore(
-                    canvas, canvas.pixels, more, 1.0, mixing, size, _after(tiles, progress)
+                count, shrunk, result = self._running.restore(
+                    canvas,
+                    canvas.pixels,
+                    more,
+                    strength=1.0,
+                    mixing=mixing,
+                    ensemble=size,
+                    progress=_after(tiles, progress),
                 )
                 tiles, shrunk_to = tiles + count, shrunk or shrunk_to
                 later.append(more)
@@ -262,7 +244,7 @@ class Restorer:
             InvalidRequest, PictureError: as `run`.
         """
         only = None if only is None else [only] if isinstance(only, str) else list(only)
-        self._check(1.0, weights, only, blend)
+        check(self.card, strength=1.0, weights=weights, only=only, blend=blend)
         return self._choose(open_canvas(image).pixels, weights, only, blend)
 
     def run_many(
@@ -305,191 +287,18 @@ class Restorer:
             return None, blending.weigh(rule, {}, undone, only=only)
         if self.card.estimator is None:
             return None, {}
-        found = self._diagnose(pixels)
+        found = self._running.diagnose(pixels)
         spared = only is None and found.is_clean
         return found, None if spared else blending.weigh(rule, found.probabilities, undone, only=only)
 
-    @property
-    def _rounds(self) -> int:
-        return 2 if self.card.estimator and self.card.estimator.again else 1
-
     def _look_again(
-        self, pixels: NDArray[Any], first: Diagnosis, undone: list[str], blend: str | None
+        self, pixels: NDArray[Any], first: Diagnosis, blends: list[dict[str, float]], blend: str | None
     ) -> dict[str, float]:
-        """What to undo of a picture that has been restored.
-
-        Nothing, unless what is likeliest of all is to be looked for again, has not been undone, and had left a trace
-        in the first diagnosis: what a restoration itself leaves behind may look like damage. And nothing once the
-        picture has been sharpened.
-        """
-        assert self.card.estimator is not None
-        if diagnosis.SHARPENING & set(undone):
+        """What to undo of a picture that these blends have restored; often nothing."""
+        wanted = looking.sought(self.card, first, looking.undone(blends))
+        if not wanted:
             return {}
-        traces = {name for name, share in first.probabilities.items() if share >= TRACE and name not in undone}
-        sought = [name for name in self.card.estimator.again if name in self.card.degradations and name in traces]
-        found = self._diagnose(pixels)
-        if found.main not in sought or found.probabilities[found.main] < MOSTLY:
-            return {}
-        seen = {name: share for name, share in found.probabilities.items() if name in sought or name == CLEAN}
-        return blending.weigh(blend or self.card.blend, seen, sought)
-
-    def _check(
-        self, strength: float, weights: Mapping[str, float] | None, only: list[str] | None, blend: str | None
-    ) -> None:
-        if not 0 <= strength <= 1:
-            raise InvalidRequest(f"strength is {strength}, expected 0 to 1.")
-        if weights is not None and (only is not None or blend is not None):
-            raise InvalidRequest(
-                "Give either weights, which are used as they are, or only and blend, which choose them."
-            )
-        rule = blending.read_rule(blend or self.card.blend)
-        if weights is not None:
-            blending.check_weights(weights, self.card.degradations)
-        if only is not None:
-            blending.check_names(only, self.card.degradations)
-        if rule.name == "oracle":
-            blending.oracle(rule.degradation, self.card.degradations)
-        if self.card.prompts and self.card.estimator is None and not weights and not rule.is_blind:
-            names = ", ".join(self.card.prompts)
-            raise InvalidRequest(
-                f"The model {self.name!r} cannot tell by itself what is wrong; say it with a prompt: {names}."
-            )
-        informed = blend is not None and rule.name != "none"
-        if self.card.estimator is None and not rule.is_blind and (only is not None or informed):
-            raise InvalidRequest(f"The model {self.name!r} has no estimator; give weights, or neither only nor blend.")
-
-    def _diagnose(self, pixels: NDArray[Any]) -> Diagnosis:
-        card = self.card.estimator
-        if card is None:
-            raise InvalidRequest(f"The model {self.name!r} has no estimator and cannot diagnose.")
-        if card.side:
-            seen = diagnosis.views(pixels, side=card.side, crops=card.crops)
-            network = self._sessions.open(
-                "estimate", dimensions={"batch": len(seen), "height": card.side, "width": card.side}
-            )
-            logits = network(views=seen)["logits"]
-        else:
-            network = self._sessions.open("estimate")
-            logits = mean_over_parts(pixels, lambda part: network(views=part)["logits"])
-        if logits.shape != (card.crops + bool(card.side) or 1, len(card.classes)) or not np.isfinite(logits).all():
-            raise EngineError(f"model '{self.name}', role 'estimate': gave no sound logits, but shape {logits.shape}.")
-        known = {**self.card.degradations, CLEAN: CLEAN}
-        # Of a model that undoes nothing by adapters or prompts, all classes are told for what they are worth.
-        removed = [name for name in card.classes if name not in known] if self.card.degradations else []
-        return diagnosis.read_logits(logits, card, known, left_out=removed)
-
-    def _restore(
-        self,
-        canvas: Canvas,
-        whole: NDArray[Any],
-        weights: dict[str, float],
-        strength: float,
-        mixing: Mixing,
-        ensemble: int,
-        progress: Progress | None,
-    ) -> tuple[int, int, Any]:
-        """Tiles run, the side that they were cut to if memory ran out (else 0), and the result."""
-        pixels = canvas.pixels
-        codes, cut = (self._prompt(weights, mixing), 0) if self.card.prompts else self._encode(whole, weights)
-        blended = {} if self.card.prompts else weights
-        restored = canvas.blank()
-        exposed = exposure.of_blend(whole, weights, self.card.exposing)
-
-        def network(tile: NDArray[Any]) -> NDArray[Any]:
-            # Ensembles of eight have tiles on their side, too.
-            opened = self._sessions.open("restore", weights=blended, dimensions=_sides(*tile.shape[-2:]))
-            return opened(image=tile, **codes)["restored"]
-
-        def work(layout: Plan) -> int:
-            restore_tiles(
-                pixels,
-                restored,
-                layout,
-                lambda tile: ensembles.mean_of_views(exposed(tile), network, ensemble),
-                strength=strength,
-                progress=progress,
-            )
-            return layout.count
-
-        count, shrunk_to = self._in_tiles(pixels, work)
-        return count, min(filter(None, (cut, shrunk_to)), default=0), canvas.finish()
-
-    def _in_tiles(self, pixels: NDArray[Any], work: Callable[[Plan], Result]) -> tuple[Result, int]:
-        """Work on the tiles of a picture, on smaller and smaller ones while memory runs out.
-
-        Returns:
-            What `work` gave, and the side that tiles were cut to if they had to be smaller, else 0.
-        """
-
-        def less(side: int) -> int | None:
-            # Of a picture that is smaller than the side, halving it once need not change the tile.
-            area, side = self._plan(pixels, side).area, side // 2
-            while side > 1 and self._plan(pixels, side).area >= area:
-                side //= 2
-            return side if self._plan(pixels, side).area < area else None
-
-        first = self._tile_side
-        result, side = while_memory_lasts(
-            first, lambda side: work(self._plan(pixels, side)), less=less, free=self._free
-        )
-        return result, 0 if side == first else side
-
-    def _free(self) -> None:
-        """Close what need not be open."""
-        self._sessions.keep(0)
-
-    def _plan(self, pixels: NDArray[Any], side: int | None = None) -> Plan:
-        card = self.card
-        height, width = pixels.shape[:2]
-        side = side or self._tile_side
-        return plan(height, width, size_multiple=card.size_multiple, stride=card.stride, halo=card.halo, side=side)
-
-    def _encode(self, pixels: NDArray[Any], weights: Mapping[str, float]) -> tuple[dict[str, NDArray[Any]], int]:
-        """The codes that the model computes once on the whole picture and gives to every tile.
-
-        And the side that its parts were cut to, if memory ran out, else 0.
-        """
-        if not self.card.codes:
-            return {}, 0
-        # What has weights of its own is the same for all blends; what shares the base's gives the codes of the blend.
-        blended = None if self.model.weights.get("encode") else weights
-
-        def encode(side: int) -> dict[str, NDArray[Any]]:
-            network = self._sessions.open("encode", weights=blended)
-            return {
-                name: mean_over_parts(
-                    pixels,
-                    lambda part, name=name: self._named(network(image=part), "encode", name),
-                    multiple=self.card.size_multiple,
-                    side=side,
-                )
-                for name in self.card.codes
-            }
-
-        first = min(PART, self._tile_side)
-        codes, side = while_memory_lasts(
-            first, encode, less=lambda side: side // 2 if side > SMALLEST else None, free=self._free
-        )
-        return codes, 0 if side == first else side
-
-    def _prompt(self, weights: Mapping[str, float], mixing: Mixing) -> dict[str, NDArray[Any]]:
-        """The codes of a prompt, or of a mixture of several."""
-
-        def summarise(prompts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-            found = self._sessions.open("prompt")(prompt=prompts)
-            return {name: self._named(found, "prompt", name) for name in self.card.codes}
-
-        return codes_of(weights, self.card, self.model.tables[PROMPTS], mixing, summarise)
-
-    def _named(self, found: Mapping[str, NDArray[Any]], role: str, name: str) -> NDArray[Any]:
-        if name not in found:
-            raise EngineError(f"model '{self.name}', role '{role}': gives no {name}.")
-        return found[name]
-
-
-def _sides(height: int, width: int) -> dict[str, int]:
-    """The sizes that a network on tiles is opened for."""
-    return {"batch": 1, "height": height, "width": width}
+        return looking.weigh(blend or self.card.blend, self._running.diagnose(pixels), wanted)
 
 
 def _after(tiles: int, progress: Progress | None) -> Progress | None:

@@ -66,6 +66,13 @@ def test_what_had_left_no_trace_at_first_is_not_looked_for(monkeypatch) -> None:
     assert (restorer.run(PICTURE).later, len(seen)) == ((), 1)
 
 
+def test_a_card_may_want_no_trace(monkeypatch) -> None:
+    restorer, seen = seeing(monkeypatch, {"noise": 1.0}, {"dark": 0.9, "clean": 0.1})
+    card = dataclasses.replace(restorer.card, estimator=dataclasses.replace(restorer.card.estimator, trace=0.0))
+    restorer.model = dataclasses.replace(restorer.model, card=card)
+    assert (restorer.run(PICTURE).later, len(seen)) == (({"dark": 0.9},), 2)
+
+
 def test_a_picture_that_has_been_sharpened_is_not_looked_at_again(monkeypatch) -> None:
     monkeypatch.setattr("unveil.restoration.diagnosis.SHARPENING", frozenset(("noise",)))
     restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 1.0})
@@ -98,7 +105,8 @@ def test_wrong_numbers_and_names_are_refused(tmp_path) -> None:
     with pytest.raises(InvalidRequest, match="rounds is 0"):
         Restorer(looking(), threads=1).run(PICTURE, rounds=0)
     path = models.write(looking(), tmp_path / "model.safetensors")
-    assert models.read(path).card.estimator.again == ("noise", "dark")
+    found = models.read(path).card.estimator
+    assert (found.again, found.trace) == (("noise", "dark"), 0.02)
     for wrong in (("fog",), ("clean",)):
         with pytest.raises(InvalidModel, match="again"):
             models.read(models.write(looking(again=wrong), tmp_path / "wrong.safetensors"))

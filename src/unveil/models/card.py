@@ -18,6 +18,8 @@ from unveil.errors import InvalidModel, ModelTooNew
 FORMAT = 1
 RULES = re.compile(r"sw|oh|auto|none|topk:[1-9][0-9]{0,2}|threshold:0?\.[0-9]{1,6}")
 """Rules of blending that a card may name (`unveil.restoration.blending`): those that need nothing but a diagnosis."""
+TRACE = 0.02
+"""The probability of the first look that a later one wants to have been there, where the card says nothing."""
 CLEAN = "clean"
 ENSEMBLES = (1, 2, 4, 8)
 """How many views of a tile can be averaged over."""
@@ -67,7 +69,9 @@ class EstimatorCard:
     `global_weight` and a crop 1, and divided by `temperature` before the softmax. A picture whose probability of
     `clean` reaches `clean_threshold` is left untouched.
 
-    A restored picture is looked at again, and what is then seen of the classes in `again` is undone too.
+    A restored picture is looked at again, and what is then seen of the classes in `again` is undone too, if it had at
+    least the probability `trace` at first: what a restoration leaves may look like damage. An estimator that has learnt
+    from restored pictures needs no trace.
 
     Of pictures held back from training, `accuracy` is the share whose class it named rightly, `confusion` how many of
     the class of a row it called the class of a column, and `ece` the expected calibration error, if that was measured.
@@ -82,6 +86,7 @@ class EstimatorCard:
     temperature: float = 1.0
     clean_threshold: float = 0.5
     again: tuple[str, ...] = ()
+    trace: float = TRACE
     accuracy: float | None = None
     ece: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -110,6 +115,7 @@ class EstimatorCard:
             temperature=values.number("temperature", 1e-6),
             clean_threshold=values.number("clean_threshold", 0.0),
             again=again,
+            trace=values.number("trace", 0.0) if "trace" in values.values else TRACE,
             accuracy=values.optional("accuracy"),
             ece=values.optional("ece"),
             confusion=values.table("confusion", len(classes)),

@@ -11,8 +11,6 @@ from unveil.restoration.diagnosis import Diagnosis
 
 MOSTLY = 0.5
 """The weight from which a degradation counts as undone, and the probability from which a second look believes it."""
-TRACE = 0.02
-"""The probability in the first diagnosis from which a second look may find a degradation."""
 
 
 def usual(card: Card) -> int:
@@ -28,12 +26,12 @@ def undone(blends: Sequence[Mapping[str, float]]) -> set[str]:
 def sought(card: Card, first: Diagnosis, done: Collection[str]) -> list[str]:
     """What to look for in a picture that has been restored.
 
-    What the card says, as far as it has not been undone and had left a trace in the first diagnosis: what a restoration
-    itself leaves behind may look like damage. And nothing once the picture has been sharpened.
+    What the card says, as far as it has not been undone and had left a trace in the first diagnosis, as large as the
+    card wants it. Nothing once the picture has been sharpened.
     """
     if card.estimator is None or diagnosis.SHARPENING & set(done):
         return []
-    traces = {name for name, share in first.probabilities.items() if share >= TRACE}
+    traces = {name for name, share in first.probabilities.items() if share >= card.estimator.trace}
     return [name for name in card.estimator.again if name in card.degradations and name in traces - set(done)]
 
 

@@ -157,17 +157,17 @@ def _map(
 
 
 def _estimator(chain: AbairChain) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
-    """The estimator of a run, with the classes that it was trained on, leaning as the recipe says now."""
+    """The estimator of a run, with its own classes; how it leans and looks again is as the recipe says now."""
     folder = chain.folder
     path = folder / "estimation" / "final.ckpt"
     recipe = AbairRecipe.from_dict(record(path)["recipe"])
-    stage, classes = recipe.estimation, recipe.classes
+    stage, classes, now = recipe.estimation, recipe.classes, chain.recipe.estimation
     config: dict[str, Any] = {"classes": len(classes), "tones": stage.tones, "signs": stage.signs}
     estimator = Estimator(**config)
     estimator.load_state_dict(part(path, "estimator."))
     calibration = torch.load(folder / "estimation" / "calibration.pt", weights_only=True)
     temperature = float(calibration["temperature"]) * stage.sharpening
-    leaning = torch.tensor([chain.recipe.estimation.leaning.get(name, 0.0) for name in classes])
+    leaning = torch.tensor([now.leaning.get(name, 0.0) for name in classes])
     # The card knows a temperature alone; a bias of the classes is as well one of the last layer.
     with torch.no_grad():
         estimator.head.bias += calibration["temperature"] * torch.tensor(calibration["bias"]) + temperature * leaning
@@ -180,7 +180,8 @@ def _estimator(chain: AbairChain) -> tuple[EstimatorCard, dict[str, NDArray[Any]
         global_weight=stage.global_weight,
         temperature=temperature,
         clean_threshold=stage.clean_threshold,
-        again=stage.again,
+        again=now.again,
+        trace=now.trace,
         # Calibrations of earlier versions know no more than the accuracy.
         accuracy=_known(calibration["accuracy"]),
         ece=_known(calibration.get("ece", math.nan)),

@@ -66,10 +66,15 @@ def test_what_had_left_no_trace_at_first_is_not_looked_for(monkeypatch) -> None:
     assert (restorer.run(PICTURE).later, len(seen)) == ((), 1)
 
 
-def test_a_card_may_want_no_trace(monkeypatch) -> None:
+def tracing(model: models.Model, trace: dict[str, float]) -> models.Model:
+    assert model.card.estimator is not None
+    estimator = dataclasses.replace(model.card.estimator, trace=trace)
+    return dataclasses.replace(model, card=dataclasses.replace(model.card, estimator=estimator))
+
+
+def test_a_card_may_want_no_trace_of_a_class(monkeypatch) -> None:
     restorer, seen = seeing(monkeypatch, {"noise": 1.0}, {"dark": 0.9, "clean": 0.1})
-    card = dataclasses.replace(restorer.card, estimator=dataclasses.replace(restorer.card.estimator, trace=0.0))
-    restorer.model = dataclasses.replace(restorer.model, card=card)
+    restorer.model = tracing(restorer.model, {"dark": 0.0})
     assert (restorer.run(PICTURE).later, len(seen)) == (({"dark": 0.9},), 2)
 
 
@@ -106,7 +111,12 @@ def test_wrong_numbers_and_names_are_refused(tmp_path) -> None:
         Restorer(looking(), threads=1).run(PICTURE, rounds=0)
     path = models.write(looking(), tmp_path / "model.safetensors")
     found = models.read(path).card.estimator
-    assert (found.again, found.trace) == (("noise", "dark"), 0.02)
+    assert (found.again, found.trace) == (("noise", "dark"), {})
+    path = models.write(tracing(looking(), {"dark": 0.1}), tmp_path / "telling.safetensors")
+    assert models.read(path).card.estimator.trace == {"dark": 0.1}
+    path = models.write(tracing(looking(), {"fog": 0.1}), tmp_path / "wrong.safetensors")
+    with pytest.raises(InvalidModel, match="trace"):
+        models.read(path)
     for wrong in (("fog",), ("clean",)):
         with pytest.raises(InvalidModel, match="again"):
             models.read(models.write(looking(again=wrong), tmp_path / "wrong.safetensors"))

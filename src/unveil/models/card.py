@@ -19,7 +19,7 @@ FORMAT = 1
 RULES = re.compile(r"sw|oh|auto|none|topk:[1-9][0-9]{0,2}|threshold:0?\.[0-9]{1,6}")
 """Rules of blending that a card may name (`unveil.restoration.blending`): those that need nothing but a diagnosis."""
 TRACE = 0.02
-"""The probability of the first look that a later one wants to have been there, where the card says nothing."""
+"""The probability at the first look without which a later one finds nothing, where the card does not say another."""
 CLEAN = "clean"
 ENSEMBLES = (1, 2, 4, 8)
 """How many views of a tile can be averaged over."""
@@ -70,8 +70,8 @@ class EstimatorCard:
     `clean` reaches `clean_threshold` is left untouched.
 
     A restored picture is looked at again, and what is then seen of the classes in `again` is undone too, if it had at
-    least the probability `trace` at first: what a restoration leaves may look like damage. An estimator that has learnt
-    from restored pictures needs no trace.
+    least the probability that `trace` says of its class (`TRACE` where it says nothing) at first: what a restoration
+    leaves may look like damage. An estimator that has learnt from restored pictures needs less of a trace.
 
     Of pictures held back from training, `accuracy` is the share whose class it named rightly, `confusion` how many of
     the class of a row it called the class of a column, and `ece` the expected calibration error, if that was measured.
@@ -86,7 +86,7 @@ class EstimatorCard:
     temperature: float = 1.0
     clean_threshold: float = 0.5
     again: tuple[str, ...] = ()
-    trace: float = TRACE
+    trace: dict[str, float] = field(default_factory=dict[str, float])
     accuracy: float | None = None
     ece: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -105,6 +105,9 @@ class EstimatorCard:
         again = values.names("again") if "again" in values.values else ()
         if strangers := sorted(set(again) - set(classes[:-1] if CLEAN in classes else classes)):
             raise values.wrong("again", repr(strangers[0]), "classes of degradations")
+        traces = Fields(values.mapping("trace") if "trace" in values.values else {}, f"{values.prefix}trace.")
+        if strangers := sorted(set(traces.values) - set(again)):
+            raise values.wrong("trace", f"about {strangers[0]!r}", "about classes of again")
         return cls(
             name=values.text("name"),
             config=values.mapping("config"),
@@ -115,7 +118,7 @@ class EstimatorCard:
             temperature=values.number("temperature", 1e-6),
             clean_threshold=values.number("clean_threshold", 0.0),
             again=again,
-            trace=values.number("trace", 0.0) if "trace" in values.values else TRACE,
+            trace={key: traces.number(key, 0.0) for key in traces.values},
             accuracy=values.optional("accuracy"),
             ece=values.optional("ece"),
             confusion=values.table("confusion", len(classes)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from unveil.models import Card
-from unveil.models.card import CLEAN
+from unveil.models.card import CLEAN, TRACE
 from unveil.restoration import blending, diagnosis
 from unveil.restoration.diagnosis import Diagnosis
 
@@ -31,8 +31,8 @@ def sought(card: Card, first: Diagnosis, done: Collection[str]) -> list[str]:
     """
     if card.estimator is None or diagnosis.SHARPENING & set(done):
         return []
-    traces = {name for name, share in first.probabilities.items() if share >= card.estimator.trace}
-    return [name for name in card.estimator.again if name in card.degradations and name in traces - set(done)]
+    wanted = [name for name in card.estimator.again if name in card.degradations and name not in done]
+    return [name for name in wanted if first.probabilities[name] >= card.estimator.trace.get(name, TRACE)]
 
 
 def weigh(rule: str, found: Diagnosis, wanted: Collection[str]) -> dict[str, float]:

@@ -181,7 +181,7 @@ def _estimator(chain: AbairChain) -> tuple[EstimatorCard, dict[str, NDArray[Any]
         temperature=temperature,
         clean_threshold=stage.clean_threshold,
         again=now.again,
-        trace=now.trace,
+        trace=dict(now.trace),
         # Calibrations of earlier versions know no more than the accuracy.
         accuracy=_known(calibration["accuracy"]),
         ece=_known(calibration.get("ece", math.nan)),

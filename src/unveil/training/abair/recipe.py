@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from unveil.errors import InvalidRequest, RecipeError
-from unveil.models.card import CLEAN, TRACE
+from unveil.models.card import CLEAN
 from unveil.restoration import blending
 from unveil.training.recipe import CardSection, PhotographsSection, Recipe, Stage, section
 
@@ -127,9 +127,9 @@ class EstimationStage(Stage):
     global_weight: float = 1.0
     clean_threshold: float = 0.5
     again: tuple[str, ...] = ()
-    trace: float = TRACE
-    """The probability at the first look without which nothing is looked for again; 0 where `undone` has taught the
-    estimator what adapters leave."""
+    trace: Mapping[str, float] = field(default_factory=dict[str, float])
+    """For a class, the probability at the first look without which it is not looked for again, instead of 0.02; 0 where
+    `undone` has taught the estimator what adapters leave, and a mistake would not change the whole picture."""
     blend: str = "sw"
     """The model's own rule of blending."""
     sharpening: float = 1.0
@@ -147,8 +147,9 @@ class EstimationStage(Stage):
             blending.read_rule(self.blend)
         except InvalidRequest as error:
             raise RecipeError(f"estimation.blend: {error}") from None
-        if not 0 <= self.trace <= 1:
-            raise RecipeError(f"estimation.trace is a probability, 0 to 1, got {self.trace}")
+        for name, trace in self.trace.items():
+            if name not in self.again or not 0 <= trace <= 1:
+                raise RecipeError(f"estimation.trace.{name} is a probability, of a class of again, got {trace}")
         for name, entry in self.yielding.items():
             pair = entry if isinstance(entry, tuple | list) and len(entry) == 2 else (0, 0)
             if not (0 < pair[0] <= 1 and 0 <= pair[1] <= 1):

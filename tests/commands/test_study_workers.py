@@ -17,8 +17,9 @@ from multiprocessing import get_context
 from unveil.commands import study
 
 def work():
-    print(os.getpid(), flush=True)
     try:
+        # Inside, for as soon as it is read the parent may be killed.
+        print(os.getpid(), flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)

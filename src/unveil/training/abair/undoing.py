@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unveil.errors import RecipeError
+from unveil.methods.abair.adaptation import exposed
 from unveil.models.merging import Merging
-from unveil.restoration import exposure
 
 if TYPE_CHECKING:
     from unveil.methods.abair.estimation import Undo
@@ -33,18 +32,13 @@ def of(chain: AbairChain) -> Undo:
     merging = Merging(model.weights["restore"], model.adapters)
 
     @cache
-    def merged(degradation: str) -> Mapping[str, Tensor]:
-        return {name: torch.from_numpy(value) for name, value in merging({degradation: 1.0}).items()}
+    def merged(degradation: str, device: torch.device) -> dict[str, Tensor]:
+        return {name: torch.from_numpy(value).to(device) for name, value in merging({degradation: 1.0}).items()}
 
     def undo(degradation: str, pictures: Tensor) -> Tensor:
         if degradation in model.card.exposing:
-            pictures = torch.stack([_exposed(picture) for picture in pictures])
-        weights = {name: value.to(pictures.device) for name, value in merged(degradation).items()}
+            pictures = torch.stack([exposed(picture) for picture in pictures])
         given = pictures.contiguous(memory_format=torch.channels_last)
-        return torch.func.functional_call(network.to(pictures.device), weights, (given,))
+        return torch.func.functional_call(network.to(pictures.device), merged(degradation, pictures.device), (given,))
 
     return undo
-
-
-def _exposed(picture: Tensor) -> Tensor:
-    return exposure.measure(picture.permute(1, 2, 0).cpu().numpy())(picture)

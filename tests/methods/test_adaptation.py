@@ -70,3 +70,28 @@ def test_dark_samples_are_exposed_before_the_network_sees_them() -> None:
     phase.training_step(torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8), 0)
     (images,) = seen
     assert images.amax(1).flatten(1).quantile(0.99, dim=1).min() > 0.7
+
+
+@pytest.mark.parametrize(("taught", "expected"), [(1.0, 0.3), (0.25, 0.75 * 0.1 + 0.25 * 0.3)])
+def test_a_teacher_pulls_for_its_share_of_the_loss(taught: float, expected: float) -> None:
+    """What is restored is 0.1 from the clean pictures and 0.3 from the teacher's."""
+    network = FastNAF(width=8, encoder=(1,), middle=1, decoder=(1,))
+    asked = []
+
+    def teacher(degradation: str, pictures: torch.Tensor) -> torch.Tensor:
+        asked.append((degradation, pictures.amax()))
+        return torch.full_like(pictures, 0.8)
+
+    phase = Adaptation(
+        network, "dark", AdapterFactors(network), teacher=teacher, taught=taught, exposing=True, clean_share=0.0,
+        iterations=1, learning_rate=1e-3,
+    )  # fmt: skip
+    phase.draw = lambda: torch.Generator().manual_seed(1)  # type: ignore[method-assign]
+    phase.log = lambda *_, **__: None  # type: ignore[method-assign]
+    phase.restore = lambda image: torch.full_like(image, 0.5)  # type: ignore[method-assign]
+    loss = phase.training_step(torch.full((2, 3, 32, 32), 102, dtype=torch.uint8), 0)
+    assert float(loss) == pytest.approx(expected, abs=1e-5)
+    # The teacher exposes by itself.
+    ((degradation, brightest),) = asked
+    assert degradation == "dark"
+    assert brightest < 0.5

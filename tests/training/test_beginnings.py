@@ -74,6 +74,13 @@ def test_a_higher_rank_changes_nothing_and_a_lower_one_little(model: Model) -> N
     assert shrunk > 0
 
 
+def test_a_layer_may_have_fewer_outputs_than_either_rank() -> None:
+    up, down = torch.randn(3, 8), torch.randn(8, 5, 2, 2)
+    cut = beginnings._of_rank(6, up, down)
+    assert [list(factor.shape) for factor in cut] == [[3, 3], [3, 5, 2, 2]]
+    torch.testing.assert_close(cut[0] @ cut[1].flatten(1), up @ down.flatten(1), atol=1e-5, rtol=1e-5)
+
+
 def test_an_adapter_that_the_model_lacks_begins_afresh(model: Model) -> None:
     factors = AdapterFactors(network(), rank=2)
     before = {name: value.clone() for name, value in factors.state_dict().items()}

@@ -175,8 +175,31 @@ def test_what_is_undone_for_the_estimator_is_what_the_model_restores(
     image = np.random.default_rng(2).integers(0, 90, (32, 48, 3), dtype=np.uint8)
     with torch.no_grad():
         undone = undoing.of(chain)("dark", torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+        monkeypatch.setattr(undoing.beginnings, "find", lambda _: model)
+        taught = undoing.teacher("this one", "dark")(
+            "dark", torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        )
+    torch.testing.assert_close(taught, undone, atol=2e-3, rtol=0)
     expected = unveil.Restorer(model).run(image, weights={"dark": 1.0}).image
     assert np.abs(undone[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255 - expected).max() < 1
+
+
+def test_an_adapter_may_learn_from_that_of_another_model(
+    finished: Path, recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    from unveil.training.abair import undoing
+
+    model = finished / "model.safetensors"
+
+    def learnt(name: str, teacher: str) -> dict[str, torch.Tensor]:
+        changes = [f"pretraining.adopt={model}", f"adapters={{dark: {{rank: 3, start: {model}, {teacher}}}}}"]
+        training.run(recipe, data=[photographs], out=tmp_path / name, phases=["adapt"], overrides=changes, threads=1)
+        return part(tmp_path / name / "adapters" / "dark" / "final.ckpt", "adapter.")
+
+    alone, taught = learnt("alone", "teacher: ''"), learnt("taught", f"teacher: {model}, taught: 1.0")
+    assert any(not torch.equal(alone[name], value) for name, value in taught.items())
+    with pytest.raises(RecipeError, match=r"snow\.teacher: .* has no adapter for snow \(it has noise, dark"):
+        undoing.teacher(str(model), "snow")
 
 
 def test_an_estimator_may_learn_from_what_adapters_leave(

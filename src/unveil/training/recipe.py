@@ -189,7 +189,7 @@ def section(kind: type[Section], values: Mapping[str, Any], where: str) -> Secti
 
 
 def _check_plain(where: str, hint: Any, value: Any) -> None:
-    """Numbers, words and switches are what their field says; fields of other kinds look after themselves.
+    """Numbers, words, switches, lists and mappings are what their field says; what is deeper looks after itself.
 
     Raises:
         RecipeError: something else was found.
@@ -198,15 +198,34 @@ def _check_plain(where: str, hint: Any, value: Any) -> None:
         if value is None and NoneType in get_args(hint):
             return
         hint, *_ = set(get_args(hint)) - {NoneType}
-    kind = cast("type", hint)
-    accepted = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}.get(kind)
+    kind = cast("type", get_origin(hint) or hint)
+    if kind is Mapping and isinstance(value, Mapping):
+        for key, entry in cast("Mapping[str, Any]", value).items():
+            _check_plain(f"{where}.{key}", get_args(hint)[1], entry)
+        return
+    accepted: tuple[type, ...] | None = _ACCEPTED.get(kind)
     if accepted is None or (isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))):
         return
     advice = "; YAML takes a number without a point for text, write 5.0e-4" if _is_number(value) else ""
     raise RecipeError(f"{where} is {_KINDS[kind]}, found {value!r}{advice}")
 
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    tuple: "a list",
+    Mapping: "a mapping of keys to values",
+}
+_ACCEPTED: Mapping[type, tuple[type, ...]] = {
+    int: (int,),
+    float: (int, float),
+    bool: (bool,),
+    str: (str,),
+    tuple: (tuple, list),
+    Mapping: (Mapping,),
+}
 
 
 def _is_number(value: Any) -> bool:

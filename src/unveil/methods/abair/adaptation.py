@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -15,6 +15,9 @@ from unveil.degradations.varieties import degrade_plainly, degrade_variously
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.phase import Phase, to_unit
 from unveil.restoration import exposure
+
+Undo = Callable[[str, Tensor], Tensor]
+"""What takes a degradation, by its identifier, from pictures `B 3 H W`, 0..1."""
 
 COMPANIONS: dict[str, tuple[float, float]] = {"noise": (0.05, 0.45), "jpeg": (0.1, 0.75)}
 """What most often comes along with something else, a sensor's noise and a file's blocks, and how severely it may."""
@@ -34,6 +37,8 @@ class Adaptation(Phase):
         company: share of samples that carry a second, milder damage, one of `COMPANIONS`, so that the adapter serves
             where its degradation does not come alone (ours).
         exposing: expose every sample fully as a whole, as is then done in use (`unveil.restoration.exposure`; ours).
+        teacher: what undoes the same samples, for the adapter to learn from (distillation; ours).
+        taught: share of the loss that is the distance to the teacher's pictures rather than to the clean ones.
         optimisation: arguments of `Phase`.
     """
 
@@ -48,6 +53,8 @@ class Adaptation(Phase):
         various: bool = False,
         company: float = 0.0,
         exposing: bool = False,
+        teacher: Undo | None = None,
+        taught: float = 0.5,
         **optimisation: Any,
     ) -> None:
         super().__init__(**optimisation)
@@ -58,6 +65,7 @@ class Adaptation(Phase):
         self.degrade = degrade_variously if various else degrade_plainly
         self.company = company
         self.exposing = exposing
+        self.teacher, self.taught = teacher, taught
         self.severities = severities or (DEGRADATIONS[degradation].typical if degradation in DEGRADATIONS else (0, 1))
 
     def trainable(self) -> Iterable[nn.Parameter]:
@@ -76,11 +84,16 @@ class Adaptation(Phase):
             degraded, clean = to_unit(batch[0]), to_unit(batch[1])
             spared = torch.rand(len(clean), generator=self.draw()) < self.clean_share
             degraded = torch.where(spared.to(clean.device)[:, None, None, None], clean, degraded)
-        if self.exposing:
-            degraded = torch.stack([exposed(picture) for picture in degraded])
-        loss = F.l1_loss(self.restore(degraded.contiguous(memory_format=torch.channels_last)).float(), clean)
+        given = torch.stack([exposed(picture) for picture in degraded]) if self.exposing else degraded
+        restored = self.restore(given.contiguous(memory_format=torch.channels_last)).float()
+        loss = F.l1_loss(restored, clean)
         self.log("l1", loss, prog_bar=True)
-        return loss
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            # It exposes by itself what it wants exposed.
+            wanted = self.teacher(self.degradation, degraded).float()
+        return (1 - self.taught) * loss + self.taught * F.l1_loss(restored, wanted)
 
     def _degraded(self, clean: Tensor) -> Tensor:
         generator = self.draw()

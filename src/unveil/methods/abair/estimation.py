@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from unveil.degradations import DEGRADATIONS, quantise
 from unveil.degradations.mixtures import ORDER
 from unveil.degradations.varieties import degrade_variously
 from unveil.methods.abair import reliability
+from unveil.methods.abair.adaptation import Undo
 from unveil.methods.abair.cutmix import DegradationCutMix
 from unveil.methods.abair.estimator import Estimator
 from unveil.methods.abair.looks import handle, look
@@ -29,9 +30,6 @@ FREQUENT = 3.0
 """How much more often what yields is drawn where two degradations come together."""
 FEWEST = 20
 """Pictures below which a half of them is too few to fit on."""
-
-Undo = Callable[[str, Tensor], Tensor]
-"""What takes a degradation, by its identifier, from pictures `B 3 H W`."""
 
 
 class Estimation(Phase):

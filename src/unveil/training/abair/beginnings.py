@@ -92,8 +92,9 @@ def _of_rank(rank: int, up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     if up.shape[1] <= rank:
         return up, down
     left, values, right = torch.linalg.svd(up @ down.flatten(1), full_matrices=False)
+    # A layer of few outputs has fewer than the rank.
     root = values[:rank].sqrt()
-    return left[:, :rank] * root, (root[:, None] * right[:rank]).reshape(rank, *down.shape[1:])
+    return left[:, :rank] * root, (root[:, None] * right[:rank]).reshape(len(root), *down.shape[1:])
 
 
 def estimator(fresh: Estimator, model: Model, classes: tuple[str, ...]) -> None:

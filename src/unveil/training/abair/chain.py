@@ -107,6 +107,8 @@ class AbairChain(Chain[AbairRecipe]):
             various=stage.various,
             company=stage.company,
             exposing=stage.exposure,
+            teacher=undoing.teacher(stage.teacher, degradation) if stage.teacher else None,
+            taught=stage.taught,
             seed=seed,
             **stage.optimisation(),
         )

@@ -64,6 +64,9 @@ class AdapterStage(Stage):
 
     `adopt` is a model file whose adapter is taken as it is, on the same base; nothing is trained then.
 
+    `teacher` is a model file whose adapter of this degradation undoes the same samples, a larger network's as a rule.
+    The distance to its pictures is `taught` of the loss, that to the clean ones the rest.
+
     `exposure` exposes every picture fully before the network sees it, in training and in use, as a whole.
 
     `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
@@ -83,6 +86,8 @@ class AdapterStage(Stage):
     exposure: bool = False
     start: str = ""
     adopt: str = ""
+    teacher: str = ""
+    taught: float = 0.5
 
     def __post_init__(self) -> None:
         super(AdapterStage, self).__post_init__()
@@ -91,6 +96,8 @@ class AdapterStage(Stage):
             raise RecipeError(f"adapters: start reads adapters of the variant lora, not {self.variant}")
         if not 0 <= self.company <= 1:
             raise RecipeError(f"adapters: company is a share, 0 to 1, got {self.company}")
+        if not 0 < self.taught <= 1:
+            raise RecipeError(f"adapters: taught is a share of the loss, above 0 and up to 1, got {self.taught}")
         if self.pairs and self.photographs:
             raise RecipeError("an adapter learns from pairs or from photographs that its generator spoils; give one")
 
@@ -209,6 +216,7 @@ class AbairRecipe(Recipe):
         for stage in (values["pretraining"], values["estimation"], *adapters):
             stage["start"], stage["adopt"] = (Path(stage[key]).name for key in ("start", "adopt"))
         for stage in adapters:
+            stage["teacher"] = Path(stage["teacher"]).name
             stage["pairs"] = _names(stage["pairs"])
             stage["photographs"] = [Path(folder).name for folder in stage["photographs"]]
         pairs = values["pretraining"]["pairs"]

@@ -1,4 +1,4 @@
-"""Undoing one degradation of training pictures, as a second look in use finds it undone."""
+"""Undoing one degradation of training pictures by an adapter, for a second look at them or to teach another one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unveil.errors import RecipeError
 from unveil.methods.abair.adaptation import exposed
 from unveil.models.merging import Merging
+from unveil.training.abair import beginnings
 
 if TYPE_CHECKING:
-    from unveil.methods.abair.estimation import Undo
+    from unveil.methods.abair.adaptation import Undo
+    from unveil.models import Model
     from unveil.training.abair.chain import AbairChain
 
 
@@ -29,6 +31,29 @@ def of(chain: AbairChain) -> Undo:
             f"estimation.undone wants all adapters, but {', '.join(missing)} is not trained; run the phase 'adapt' "
             "first, or adopt it from another model"
         )
+    return _by(network, model)
+
+
+def teacher(name: str, degradation: str) -> Undo:
+    """What restores as the adapter of a model file does.
+
+    Raises:
+        RecipeError: the model has no adapter for this degradation.
+    """
+    from unveil import export
+
+    model = beginnings.find(name)
+    if degradation not in model.adapters:
+        has = ", ".join(model.adapters) or "none"
+        raise RecipeError(
+            f"adapters.{degradation}.teacher: {model.card.name} has no adapter for {degradation} (it has {has}); name "
+            "a model that has one, or leave teacher out"
+        )
+    return _by(export.network_of(model), model)
+
+
+def _by(network: nn.Module, model: Model) -> Undo:
+    """What restores with a network, which is that of a model's base, and one of the model's adapters."""
     merging = Merging(model.weights["restore"], model.adapters)
 
     @cache

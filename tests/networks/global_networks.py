@@ -7,7 +7,7 @@ import torch
 
 from unveil import networks
 from unveil.networks.base import Network
-from unveil.networks.layers import RestormerBlock
+from unveil.networks.restormer_blocks import RestormerBlock
 
 SMALL = {
     "nafnet": {"width": 8, "encoder": [1], "middle": 1, "decoder": [1]},

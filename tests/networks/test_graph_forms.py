@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from unveil import graphs
-from unveil.networks.layers import NAFBlock, RestormerBlock, XBlock, channels_first, channels_last
+from unveil.networks.layers import channels_first, channels_last
+from unveil.networks.nafnet_blocks import NAFBlock
+from unveil.networks.restormer_blocks import RestormerBlock, XBlock
 from unveil.networks.swinir import FeedForward
 from unveil.networks.uformer import LocalFeedForward
 from unveil.networks.windows import WindowAttention, WindowBlock, shift_mask

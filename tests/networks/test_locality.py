@@ -16,7 +16,7 @@ from global_networks import OneBlock, alive, picture, tensor  # noqa: E402
 from unveil import conversion, graphs, models, networks  # noqa: E402
 from unveil.errors import InvalidRequest  # noqa: E402
 from unveil.networks import locality  # noqa: E402
-from unveil.networks.layers import ChannelAttention  # noqa: E402
+from unveil.networks.restormer_blocks import ChannelAttention  # noqa: E402
 from unveil.restoration import Restorer  # noqa: E402
 
 WINDOWS = {"nafnet": 32, "fastnaf": 32, "restormer": 32, "xrestormer": 256}

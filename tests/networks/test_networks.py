@@ -260,7 +260,7 @@ def test_abair_refuses_an_unknown_preset() -> None:
 
 def test_overlapping_attention_is_attention_over_the_larger_window() -> None:
     """Against the definition, written out for one window in the middle of a picture."""
-    from unveil.networks.layers import OverlappingAttention
+    from unveil.networks.restormer_blocks import OverlappingAttention
 
     torch.manual_seed(0)
     layer = OverlappingAttention(6, 2, dim_head=4)
@@ -291,7 +291,7 @@ def test_overlapping_attention_is_attention_over_the_larger_window() -> None:
 def test_channel_attention_equals_normalising_queries_and_keys() -> None:
     import torch.nn.functional as F
 
-    from unveil.networks.layers import ChannelAttention
+    from unveil.networks.restormer_blocks import ChannelAttention
 
     torch.manual_seed(0)
     layer = ChannelAttention(8, 2)

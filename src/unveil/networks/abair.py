@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from unveil.networks.base import Shapes
-from unveil.networks.layers import Prompt, XBlock
 from unveil.networks.promptir import PROMPT_DIMS, PROMPT_SIZES, PromptedLevels
 from unveil.networks.restormer import HEADS, read_factor, read_levels
+from unveil.networks.restormer_blocks import Prompt, XBlock
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {

@@ -25,7 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.networks.base import CodedNetwork, Network
-from unveil.networks.layers import ChannelAttention, NAFBlock, Norm, parts
+from unveil.networks.layers import Norm, parts
+from unveil.networks.nafnet_blocks import NAFBlock
+from unveil.networks.restormer_blocks import ChannelAttention
 
 FINENESS = 8
 """Into how many steps the side of a window of means is divided, about."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil.networks.base import Mismatch, Network, Shapes, depth
-from unveil.networks.layers import NAFBlock
+from unveil.networks.nafnet_blocks import NAFBlock
 
 
 class NAFUNet(Network):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from unveil.networks.base import Modulation, Shapes, leave
-from unveil.networks.layers import Prompt, RestormerBlock
 from unveil.networks.restormer import FACTOR, HEADS, LEVELS, FourLevels, read_factor, read_levels
+from unveil.networks.restormer_blocks import Prompt, RestormerBlock
 
 STAGES = {"latent": 3, "decoder_level3": 2, "decoder_level2": 1}
 """After which levels a prompt stage stands, and its number."""

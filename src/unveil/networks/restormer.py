@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unveil.networks.base import Mismatch, Modulation, Network, Shapes, depth, leave
-from unveil.networks.layers import Downsample, PatchEmbedding, RestormerBlock, Upsample
+from unveil.networks.restormer_blocks import Downsample, PatchEmbedding, RestormerBlock, Upsample
 
 HEADS = (1, 2, 4, 8)
 FACTOR = 2.66

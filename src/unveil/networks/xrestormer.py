@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from unveil.networks.base import Shapes
-from unveil.networks.layers import XBlock
 from unveil.networks.restormer import FACTOR, HEADS, LEVELS, FourLevels, read_factor, read_levels
+from unveil.networks.restormer_blocks import XBlock
 
 
 class XRestormer(FourLevels):

@@ -15,8 +15,9 @@ from unveil.methods.constyle.encoder import SLOPE
 from unveil.methods.constyle.guidance import GuidedUNet
 from unveil.networks.base import Shapes, depth
 from unveil.networks.conv import ConvBlock, unit
-from unveil.networks.layers import NAFBlock, PatchEmbedding, RestormerBlock
+from unveil.networks.nafnet_blocks import NAFBlock
 from unveil.networks.restormer import FACTOR, HEADS, read_factor
+from unveil.networks.restormer_blocks import PatchEmbedding, RestormerBlock
 
 
 class ConStyleConv(GuidedUNet):

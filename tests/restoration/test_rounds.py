@@ -10,7 +10,7 @@ import pytest
 from toy import toy_model
 from unveil import models
 from unveil.errors import InvalidModel, InvalidRequest
-from unveil.restoration import Restorer
+from unveil.restoration import Restorer, blending
 from unveil.restoration.diagnosis import Diagnosis
 
 PICTURE = np.random.default_rng(3).integers(0, 255, (40, 56, 3), dtype=np.uint8)
@@ -78,6 +78,33 @@ def test_a_card_may_want_no_trace_of_a_class(monkeypatch) -> None:
     assert (restorer.run(PICTURE).later, len(seen)) == (({"dark": 0.9},), 2)
 
 
+@pytest.mark.parametrize(
+    ("options", "weights", "later"),
+    [
+        ({}, {"noise": 1.0}, ({"dark": 0.7},)),
+        ({"blend": "topk:1"}, {"noise": 0.6}, ({"dark": 0.7},)),
+        ({"only": ["noise"]}, {"noise": 0.6}, ()),
+    ],
+)
+def test_a_single_adapter_that_the_card_wants_whole_acts_in_full(monkeypatch, options, weights, later) -> None:
+    """By the card's own rule alone, at the first look alone."""
+    restorer, _ = seeing(monkeypatch, {"noise": 0.55, "dark": 0.05, "clean": 0.4}, {"dark": 0.7, "clean": 0.3})
+    card = restorer.model.card
+    whole = dataclasses.replace(card.estimator, whole=("noise", "dark"))
+    restorer.model = dataclasses.replace(
+        restorer.model, card=dataclasses.replace(card, blend="topk:1", estimator=whole)
+    )
+    done = restorer.run(PICTURE, **options)
+    assert done.weights == pytest.approx(weights)
+    assert done.later == later
+
+
+def test_of_several_adapters_none_is_made_whole() -> None:
+    assert blending.whole({"noise": 0.5, "dark": 0.4}, ("noise", "dark")) == {"noise": 0.5, "dark": 0.4}
+    assert blending.whole({"noise": 0.5}, ("dark",)) == {"noise": 0.5}
+    assert blending.whole({}, ("dark",)) == {}
+
+
 def test_a_picture_that_has_been_sharpened_is_not_looked_at_again(monkeypatch) -> None:
     monkeypatch.setattr("unveil.restoration.diagnosis.SHARPENING", frozenset(("noise",)))
     restorer, seen = seeing(monkeypatch, {"noise": 0.9, "dark": 0.1}, {"dark": 1.0})
@@ -120,3 +147,7 @@ def test_wrong_numbers_and_names_are_refused(tmp_path) -> None:
     for wrong in (("fog",), ("clean",)):
         with pytest.raises(InvalidModel, match="again"):
             models.read(models.write(looking(again=wrong), tmp_path / "wrong.safetensors"))
+        card = looking().card
+        strange = dataclasses.replace(card, estimator=dataclasses.replace(card.estimator, whole=wrong))
+        with pytest.raises(InvalidModel, match="whole"):
+            models.read(models.write(dataclasses.replace(looking(), card=strange), tmp_path / "wrong.safetensors"))

@@ -64,6 +64,7 @@ def test_overrides_and_folders_replace_what_the_file_says(tmp_path: Path) -> Non
         ("iterations: 5", "iterations: true", r"pretraining\.iterations is a whole number, found True"),
         ("name: test", "name: 7", "name is text, found 7"),
         ("name: test", "name: test\nphotographs: {folders: here}", r"photographs\.folders is a list, found 'here'"),
+        ("batch: 4", "batch: 4, whole: [clean]", "whole name degradations, got 'clean'"),
         ("name: test", "name: test\ncard: 3", "card is a mapping of keys to values, found 3"),
         (
             "learning_rate: 1.0e-3}\nadaptation",

@@ -73,6 +73,9 @@ class EstimatorCard:
     least the probability that `trace` says of its class (`TRACE` where it says nothing) at first: what a restoration
     leaves may look like damage. An estimator that has learnt from restored pictures needs less of a trace.
 
+    Where the card's own rule leaves a single adapter, of a class in `whole`, it acts in full, however much the picture
+    may be `clean` (`unveil.restoration.blending.whole`).
+
     Of pictures held back from training, `accuracy` is the share whose class it named rightly, `confusion` how many of
     the class of a row it called the class of a column, and `ece` the expected calibration error, if that was measured.
     """
@@ -87,6 +90,7 @@ class EstimatorCard:
     clean_threshold: float = 0.5
     again: tuple[str, ...] = ()
     trace: dict[str, float] = field(default_factory=dict[str, float])
+    whole: tuple[str, ...] = ()
     accuracy: float | None = None
     ece: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -103,8 +107,10 @@ class EstimatorCard:
             found, most = f"{side} with {crops} crops", f"{LARGEST_VIEWS / 1e6:.0f} megapixels"
             raise values.wrong("side", found, f"no more than {most} of views")
         again = values.names("again") if "again" in values.values else ()
-        if strangers := sorted(set(again) - set(classes[:-1] if CLEAN in classes else classes)):
-            raise values.wrong("again", repr(strangers[0]), "classes of degradations")
+        whole = values.names("whole") if "whole" in values.values else ()
+        for field_name, named in (("again", again), ("whole", whole)):
+            if strangers := sorted(set(named) - set(classes[:-1] if CLEAN in classes else classes)):
+                raise values.wrong(field_name, repr(strangers[0]), "classes of degradations")
         traces = Fields(values.mapping("trace") if "trace" in values.values else {}, f"{values.prefix}trace.")
         if strangers := sorted(set(traces.values) - set(again)):
             raise values.wrong("trace", f"about {strangers[0]!r}", "about classes of again")
@@ -119,6 +125,7 @@ class EstimatorCard:
             clean_threshold=values.number("clean_threshold", 0.0),
             again=again,
             trace={key: traces.number(key, 0.0) for key in traces.values},
+            whole=whole,
             accuracy=values.optional("accuracy"),
             ece=values.optional("ece"),
             confusion=values.table("confusion", len(classes)),

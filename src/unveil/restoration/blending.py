@@ -130,6 +130,16 @@ def oh(probabilities: Mapping[str, float], adapters: Collection[str]) -> dict[st
     return {likeliest: 1.0} if likeliest in adapters else {}
 
 
+def whole(weights: Mapping[str, float], classes: Collection[str]) -> dict[str, float]:
+    """The same weights, but a single one, of one of these classes, at 1.
+
+    At a part of its weight an adapter leaves the base to do a part of what it does by itself, which is not nothing. An
+    adapter that has learnt from pictures with ever less damage does the little that a faint one wants at its full
+    weight.
+    """
+    return {name: 1.0 if len(weights) == 1 and name in classes else weight for name, weight in weights.items()}
+
+
 def oracle(degradation: str, adapters: Collection[str]) -> dict[str, float]:
     """The adapter of a degradation that is known to be there; none for `clean`."""
     if degradation == CLEAN:

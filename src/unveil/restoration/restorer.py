@@ -288,8 +288,12 @@ class Restorer:
         if self.card.estimator is None:
             return None, {}
         found = self._running.diagnose(pixels)
-        spared = only is None and found.is_clean
-        return found, None if spared else blending.weigh(rule, found.probabilities, undone, only=only)
+        if only is None and found.is_clean:
+            return found, None
+        weights = blending.weigh(rule, found.probabilities, undone, only=only)
+        if blend is None and only is None:
+            weights = blending.whole(weights, self.card.estimator.whole)
+        return found, weights
 
     def _look_again(
         self, pixels: NDArray[Any], first: Diagnosis, blends: list[dict[str, float]], blend: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,7 @@ def _estimator(chain: AbairChain) -> tuple[EstimatorCard, dict[str, NDArray[Any]
         clean_threshold=stage.clean_threshold,
         again=now.again,
         trace=dict(now.trace),
+        whole=now.whole,
         # Calibrations of earlier versions know no more than the accuracy.
         accuracy=_known(calibration["accuracy"]),
         ece=_known(calibration.get("ece", math.nan)),
@@ -209,7 +211,7 @@ def _adopted_adapter(adopt: str, degradation: str, checksum: str) -> Adapter:
 
 
 def _adopted(recipe: AbairRecipe) -> tuple[EstimatorCard, dict[str, NDArray[Any]], bytes]:
-    """The estimator of another model, as it is there.
+    """The estimator of another model, as it is there, but for what the recipe says of `whole`.
 
     Raises:
         RecipeError: that one has none, or tells other degradations apart.
@@ -222,6 +224,8 @@ def _adopted(recipe: AbairRecipe) -> tuple[EstimatorCard, dict[str, NDArray[Any]
             f"estimation.adopt: the estimator of {other.card.name} tells {', '.join(classes) or 'nothing'} apart, "
             f"but the recipe has adapters for {', '.join(recipe.adapters)}; adopt one that knows these, or train one"
         )
+    if recipe.estimation.whole:
+        card = replace(card, whole=recipe.estimation.whole)
     return card, other.weights["estimate"], other.graphs["estimate"]
 
 

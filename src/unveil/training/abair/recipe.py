@@ -139,6 +139,8 @@ class EstimationStage(Stage):
     `undone` has taught the estimator what adapters leave, and a mistake would not change the whole picture."""
     blend: str = "sw"
     """The model's own rule of blending."""
+    whole: tuple[str, ...] = ()
+    """Classes whose adapter acts in full where that rule leaves it alone."""
     sharpening: float = 1.0
     """The temperature in use as a share of the fitted one: below 1, blends are more decided than honest."""
     leaning: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -154,6 +156,8 @@ class EstimationStage(Stage):
             blending.read_rule(self.blend)
         except InvalidRequest as error:
             raise RecipeError(f"estimation.blend: {error}") from None
+        if strangers := sorted({*self.again, *self.whole} & {CLEAN}):
+            raise RecipeError(f"estimation.again and estimation.whole name degradations, got {strangers[0]!r}")
         for name, trace in self.trace.items():
             if name not in self.again or not 0 <= trace <= 1:
                 raise RecipeError(f"estimation.trace.{name} is a probability, of a class of again, got {trace}")

@@ -14,7 +14,7 @@ from unittest import mock
 import torch.nn.functional as F
 from torch import Tensor
 
-from unveil.networks import layers, swinir, uformer, windows
+from unveil.networks import layers, nafnet_blocks, restormer_blocks, swinir, uformer, windows
 
 
 def _channel_norm(norm: layers.LayerNorm2d, x: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def _restormer_norm(norm: layers.Norm, x: Tensor) -> Tensor:
     return pixels.transpose(1, 2).contiguous().unflatten(2, (height, width))
 
 
-def _attention(attention: layers.ChannelAttention, x: Tensor, norm: layers.Norm | None = None) -> Tensor:
+def _attention(attention: restormer_blocks.ChannelAttention, x: Tensor, norm: layers.Norm | None = None) -> Tensor:
     x = x if norm is None else norm(x)
     batch, channels, height, width = x.shape
     q, k, v = attention.qkv_dwconv(attention.qkv(x)).chunk(3, 1)
@@ -46,12 +46,12 @@ def _attention(attention: layers.ChannelAttention, x: Tensor, norm: layers.Norm 
     return attention.project_out((scores.softmax(-1) @ v).reshape(batch, channels, height, width))
 
 
-def _feed_forward(layer: layers.GatedFeedForward, x: Tensor, norm: layers.Norm | None = None) -> Tensor:
+def _feed_forward(layer: restormer_blocks.GatedFeedForward, x: Tensor, norm: layers.Norm | None = None) -> Tensor:
     first, second = layer.dwconv(layer.project_in(x if norm is None else norm(x))).chunk(2, 1)
     return layer.project_out(F.gelu(first) * second)
 
 
-def _naf_block(block: layers.NAFBlock, x: Tensor) -> Tensor:
+def _naf_block(block: nafnet_blocks.NAFBlock, x: Tensor) -> Tensor:
     first, second = block.conv2(block.conv1(block.norm1(x))).chunk(2, 1)
     y = first * second
     if block.sca is not None:
@@ -68,9 +68,9 @@ def published_order() -> Iterator[None]:
         for owner, forward in (
             (layers.LayerNorm2d, _channel_norm),
             (layers.Norm, _restormer_norm),
-            (layers.ChannelAttention, _attention),
-            (layers.GatedFeedForward, _feed_forward),
-            (layers.NAFBlock, _naf_block),
+            (restormer_blocks.ChannelAttention, _attention),
+            (restormer_blocks.GatedFeedForward, _feed_forward),
+            (nafnet_blocks.NAFBlock, _naf_block),
         ):
             stack.enter_context(mock.patch.object(owner, "forward", forward))
         for module, name, value in (

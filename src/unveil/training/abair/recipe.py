@@ -156,8 +156,8 @@ class EstimationStage(Stage):
             blending.read_rule(self.blend)
         except InvalidRequest as error:
             raise RecipeError(f"estimation.blend: {error}") from None
-        if strangers := sorted({*self.again, *self.whole} & {CLEAN}):
-            raise RecipeError(f"estimation.again and estimation.whole name degradations, got {strangers[0]!r}")
+        if CLEAN in (*self.again, *self.whole):
+            raise RecipeError(f"estimation.again and estimation.whole name degradations, got {CLEAN!r}")
         for name, trace in self.trace.items():
             if name not in self.again or not 0 <= trace <= 1:
                 raise RecipeError(f"estimation.trace.{name} is a probability, of a class of again, got {trace}")

@@ -45,6 +45,17 @@ def test_an_adapter_goes_out_and_in_again(unveil):
     assert models.read(MODEL).card == before.card
 
 
+def test_an_adapter_goes_out_in_whole_numbers(unveil):
+    assert unveil("adapters", "extract", MODEL, "noise", "-o", "half.safetensors").code == 0
+    assert unveil("adapters", "extract", MODEL, "noise", "--int8", "-o", "whole.safetensors").code == 0
+    half, whole = models.read_adapter("half.safetensors").adapter, models.read_adapter("whole.safetensors").adapter
+    assert (half.is_whole, whole.is_whole) == (False, True)
+    unveil("adapters", "remove", MODEL, "noise", "-o", "model.safetensors")
+    assert unveil("adapters", "add", "model.safetensors", "whole.safetensors", "--overwrite").code == 0
+    after = models.read("model.safetensors").adapters["noise"]
+    assert all(after.tensors()[name].tobytes() == array.tobytes() for name, array in whole.tensors().items())
+
+
 def test_all_adapters_are_extracted_into_a_folder(unveil):
     result = unveil("adapters", "extract", MODEL, "-o", "out")
     assert result.code == 0

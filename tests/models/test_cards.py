@@ -37,8 +37,8 @@ def test_card_without_estimator_survives_json():
 
 
 def test_newer_format_is_refused_with_advice():
-    with pytest.raises(ModelTooNew, match=r"format 2.*up to format 1.*upgrade"):
-        Card.from_json(written(format=2))
+    with pytest.raises(ModelTooNew, match=r"format 3.*up to format 2.*upgrade"):
+        Card.from_json(written(format=3))
 
 
 def test_newer_format_is_refused_before_anything_else():

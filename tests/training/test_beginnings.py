@@ -183,6 +183,29 @@ def test_a_base_and_adapters_are_adopted_as_they_are(
     assert made.card.recipe["adapters"]["dark"]["adopt"] == "model.safetensors"
 
 
+def test_adapters_are_stored_in_whole_numbers(finished: Path, recipe: Path, photographs: Path, tmp_path: Path) -> None:
+    """A trained one and an adopted one; what comes out is as good a beginning as any."""
+    start = finished / "model.safetensors"
+    changes = (
+        f"pretraining.adopt={start}", f"estimation={{adopt: {start}}}", "adaptation.storage=int8",
+        f"adapters={{noise: {{rank: 2, start: {start}}}, dark: {{adopt: {start}}}}}",
+    )  # fmt: skip
+    run(recipe, photographs, tmp_path, *changes, phases=["all"])
+    former, made = models.read(start), models.read(tmp_path / "model.safetensors")
+    assert made.card.format == 2
+    assert all(adapter.is_whole for adapter in made.adapters.values())
+    sizes = [sum(array.nbytes for array in each.adapters["dark"].tensors().values()) for each in (former, made)]
+    assert sizes[1] < sizes[0]
+    begun = [AdapterFactors(network(), rank=3, vectors=True) for _ in sizes]
+    for factors, each in zip(begun, (former, made), strict=True):
+        beginnings.adapter(factors, each, "dark")
+    theirs, ours = (factors.changes() for factors in begun)
+    for name, change in theirs.items():
+        assert (ours[name] - change).norm() <= 0.02 * change.norm() + 1e-6
+    with pytest.raises(RecipeError, match=r"storage is float16 or int8, got 'int4'"):
+        run(recipe, photographs, tmp_path, *changes, "adaptation.storage=int4", phases=["export"])
+
+
 def test_an_adapter_of_another_base_is_not_adopted(
     finished: Path, recipe: Path, photographs: Path, tmp_path: Path
 ) -> None:

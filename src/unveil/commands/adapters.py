@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,6 +123,9 @@ def extract(
         typer.Option("--output", "-o", metavar="OUT", help="File to write, or folder for several; here by default."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    whole: Annotated[
+        bool, typer.Option("--int8", help="In whole numbers of 8 bits: half the size, changes off by about 1 %.")
+    ] = False,
 ) -> None:
     """Write adapters of a model as files of their own; the model stays as it is."""
     from unveil import models
@@ -142,6 +146,8 @@ def extract(
         if not overwrite and os.path.lexists(target):
             raise OutputExists(target, "exists already; give --overwrite to replace it, or another place with -o")
     for file, target in zip(files, targets, strict=True):
+        if whole:
+            file = replace(file, adapter=models.rounded(file.adapter))
         models.write_adapter(file, target)
         Terminal().line(f"{shown(name)}: {file.adapter.degradation} -> {shown(target)}")
 
@@ -161,6 +167,7 @@ COMMANDS = {
         examples(
             "unveil adapters extract abair-fast rain -o rain.safetensors",
             "unveil adapters extract abair-fast -o adapters/                      each as a file of its own",
+            "unveil adapters extract abair-fast rain --int8 -o rain.safetensors   half the size",
         ),
     ),
 }

@@ -11,11 +11,13 @@ from unveil.degradations.shake import Shake
 VARIETIES: dict[str, tuple[Degradation, ...]] = {
     **{name: (degradation,) for name, degradation in DEGRADATIONS.items()},
     # Round and soft, what an enlarged picture is most easily taken for, or perfectly round: without
-    # that, what is the same in all directions passed for enlarged. And turning, in linear light.
+    # that, what is the same in all directions passed for enlarged. And turning, in linear light, twice as often:
+    # what cameras blur by moving is the larger part, and the harder one.
     "blur": (
         Blur(),
         Blur(motion=0.2, gaussian=0.7, disc=0.1, stretch=0.85),
         Blur(motion=0.0, gaussian=0.8, disc=0.2, stretch=1.0),
+        Shake(),
         Shake(),
     ),
     # Fine, faint and dense; and few, long and bright streaks.

@@ -15,6 +15,7 @@ from unveil.models.catalogue import DEFAULT, Entry, bundled_folder, find, listin
 from unveil.models.facts import Facts, describe
 from unveil.models.file import Adapter, Model, base_checksum, read, read_card, write
 from unveil.models.merging import Merging
+from unveil.models.rounding import rounded
 
 __all__ = [
     "DEFAULT",
@@ -41,6 +42,7 @@ __all__ = [
     "read_adapter",
     "read_card",
     "remove_adapter",
+    "rounded",
     "take_adapter",
     "user_folder",
     "write",

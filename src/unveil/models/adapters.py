@@ -12,10 +12,9 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from unveil.errors import InvalidModel, InvalidRequest, ModelError, ModelTooNew
-from unveil.models.card import CLEAN, AdapterCard, Fields, written
-from unveil.models.file import Adapter, Model, check, check_arrays, load, store
+from unveil.models.card import CLEAN, FORMAT, AdapterCard, Fields, written
+from unveil.models.file import Adapter, Model, check, check_arrays, format_of, load, store
 
-FORMAT = 1
 KEY = "unveil-adapter"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -80,7 +79,7 @@ def write_adapter(file: AdapterFile, path: str | os.PathLike[str]) -> Path:
     adapter = file.adapter
     _check(adapter)
     card = {
-        "format": FORMAT,
+        "format": format_of([adapter]),
         "degradation": adapter.degradation,
         "printed": file.printed,
         "network": file.network,

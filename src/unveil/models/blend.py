@@ -14,7 +14,12 @@ from unveil.errors import InvalidModel, InvalidRequest
 if TYPE_CHECKING:
     from unveil.models.file import Adapter
 
-FORMS = (frozenset({"down", "up"}), frozenset({"delta"}), frozenset({"lora_a", "lora_b"}))
+FORMS = (
+    frozenset({"down", "up"}),
+    frozenset({"down", "up", "scale"}),
+    frozenset({"delta"}),
+    frozenset({"lora_a", "lora_b"}),
+)
 
 
 def change(
@@ -22,20 +27,30 @@ def change(
 ) -> NDArray[np.float32]:
     """What one adapter at this weight adds to one base weight of this shape, in float32; an array of its own.
 
-    The four forms are those of docs/reference/model-file.md: `down`/`up` for dense and 1x1 layers, `down`/`up` with a
-    spatial `down` for k x k layers, `delta`, and loralib's `lora_a`/`lora_b`.
+    The forms are those of docs/reference/model-file.md: `down`/`up` for dense and 1x1 layers, `down`/`up` with a
+    spatial `down` for k x k layers, either of them with a `scale`, `delta`, and loralib's `lora_a`/`lora_b`.
 
     Raises:
         InvalidModel: the factors are of no known form, or do not fit the shape or the rank.
     """
     check_factors(factors, shape, rank)
-    arrays = {name: np.asarray(factor, dtype=np.float32) for name, factor in factors.items()}
+    arrays = plain(factors)
     if "delta" in arrays:
         return np.multiply(arrays["delta"], weight, dtype=np.float32).reshape(shape)
     left, right = ("lora_b", "lora_a") if "lora_a" in arrays else ("up", "down")
     # A factor is scaled, which is smaller than the product.
     scaled = np.multiply(arrays[left], weight * alpha / rank, dtype=np.float32)
     return (scaled @ arrays[right].reshape(len(arrays[right]), -1)).reshape(shape)
+
+
+def plain(factors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    """Factors in float32, and without a `scale`: that is shared out between `up` and `down`, its root to each."""
+    arrays = {name: np.asarray(factor, dtype=np.float32) for name, factor in factors.items()}
+    if "scale" in arrays:
+        root = np.sqrt(arrays.pop("scale"))
+        arrays["up"] = arrays["up"] * root
+        arrays["down"] = arrays["down"] * root.reshape(-1, *(1,) * (arrays["down"].ndim - 1))
+    return arrays
 
 
 def check_factors(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], rank: int) -> None:
@@ -46,8 +61,14 @@ def check_factors(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], r
     """
     if frozenset(factors) not in FORMS:
         raise InvalidModel(
-            f"factors {sorted(factors)} are of no known form, expected down and up, delta, or lora_a and lora_b"
+            f"factors {sorted(factors)} are of no known form, expected down and up, with or without scale, delta, or "
+            "lora_a and lora_b"
         )
+    if "scale" in factors and not (factors["scale"] >= 0).all():
+        raise InvalidModel("a scale below 0; the file is damaged")
+    whole = [name for name, factor in factors.items() if factor.dtype == np.int8]
+    if whole and ("scale" not in factors or "scale" in whole):
+        raise InvalidModel(f"{', '.join(whole)} in whole numbers (int8), but no scale in floating point beside them")
     expected = _expected(factors, shape, rank)
     found = {name: tuple(factor.shape) for name, factor in factors.items()}
     if found != expected:
@@ -68,10 +89,11 @@ def _expected(factors: Mapping[str, NDArray[Any]], shape: tuple[int, ...], rank:
         if rest or uneven or groups < 1 or shape[0] % groups:
             return {}
         return {"lora_a": (rank * side, inputs * side), "lora_b": (shape[0] // groups * side, rank * side)}
+    scale = {"scale": (rank,)} if "scale" in factors else {}
     if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1) and factors["down"].ndim == 2):
-        return {"down": (rank, shape[1]), "up": (shape[0], rank)}
+        return {"down": (rank, shape[1]), "up": (shape[0], rank), **scale}
     if len(shape) == 4:
-        return {"down": (rank, *shape[1:]), "up": (shape[0], rank)}
+        return {"down": (rank, *shape[1:]), "up": (shape[0], rank), **scale}
     return {}
 
 

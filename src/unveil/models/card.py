@@ -15,7 +15,11 @@ from typing import Any, cast
 
 from unveil.errors import InvalidModel, ModelTooNew
 
-FORMAT = 1
+FORMAT = 2
+"""The newest format that can be read. What is written has the oldest that serves."""
+PLAIN = 1
+WHOLE_NUMBERS = 2
+"""The format in which factors of adapters may be int8, with a scale."""
 RULES = re.compile(r"sw|oh|auto|none|topk:[1-9][0-9]{0,2}|threshold:0?\.[0-9]{1,6}")
 """Rules of blending that a card may name (`unveil.restoration.blending`): those that need nothing but a diagnosis."""
 TRACE = 0.02
@@ -165,7 +169,7 @@ class Card:
     code_version: str = ""
     recipe: dict[str, Any] = field(default_factory=dict[str, Any])
     metrics: tuple[dict[str, Any], ...] = ()
-    format: int = FORMAT
+    format: int = PLAIN
 
     @property
     def exposing(self) -> tuple[str, ...]:
@@ -233,6 +237,7 @@ class Card:
             stride=stride,
             halo=halo,
             base_checksum=values.text("base_checksum"),
+            format=values.integer("format", 1, None),
             degradations=degradations,
             adapters={name: AdapterCard.from_fields(adapters.nested(name)) for name in adapters.values},
             estimator=estimator,

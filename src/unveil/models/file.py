@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from unveil.errors import InvalidModel, ModelError, ModelNotFound
 from unveil.models.blend import check_factors
-from unveil.models.card import Card
+from unveil.models.card import PLAIN, WHOLE_NUMBERS, Card
 
 KEY = "unveil"
 PROMPTS = "prompts"
@@ -31,7 +31,10 @@ ROLES = ("restore", "estimate", "encode", "prompt", "map")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adapter:
-    """The low-rank change that fits the base network to one degradation: weight name -> factor name -> array."""
+    """The low-rank change that fits the base network to one degradation: weight name -> factor name -> array.
+
+    Factors are as they are stored: float16, float32, or int8 with a scale beside them.
+    """
 
     degradation: str
     rank: int
@@ -39,6 +42,11 @@ class Adapter:
     mode: str
     base_checksum: str
     factors: dict[str, dict[str, NDArray[Any]]] = field(repr=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether factors of it are whole numbers (int8)."""
+        return any(array.dtype == np.int8 for factors in self.factors.values() for array in factors.values())
 
     @property
     def parameters(self) -> int:
@@ -126,9 +134,15 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
     }
     for adapter in model.adapters.values():
         tensors |= adapter.tensors()
+    card = replace(model.card, format=format_of(model.adapters.values()))
     tensors |= {f"graphs/{role}": np.frombuffer(graph, dtype=np.uint8) for role, graph in model.graphs.items()}
     tensors |= {f"tables/{name}": array for name, array in model.tables.items()}
-    return store(Path(path), tensors, {KEY: model.card.to_json()}, kind="model")
+    return store(Path(path), tensors, {KEY: card.to_json()}, kind="model")
+
+
+def format_of(adapters: Iterable[Adapter]) -> int:
+    """The oldest format that knows all that these adapters hold."""
+    return WHOLE_NUMBERS if any(adapter.is_whole for adapter in adapters) else PLAIN
 
 
 def store(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], *, kind: str) -> Path:
@@ -326,7 +340,8 @@ def check_arrays(tensors: Mapping[str, NDArray[Any]]) -> None:
 def _check_array(full: str, array: NDArray[Any]) -> None:
     if "/" in full.split("/", 2)[2] and not full.startswith("adapters/"):
         raise InvalidModel(f"the name in '{full}' contains a '/'.")
-    if array.dtype.name not in ("float16", "float32"):
-        raise InvalidModel(f"'{full}' is {array.dtype}, expected float16 or float32.")
+    kinds = ("float16", "float32", *(("int8",) if full.startswith("adapters/") else ()))
+    if array.dtype.name not in kinds:
+        raise InvalidModel(f"'{full}' is {array.dtype}, expected {' or '.join(kinds)}.")
     if array.size == 0 or not np.isfinite(array).all():
         raise InvalidModel(f"'{full}' is {'empty' if array.size == 0 else 'not finite everywhere'}.")

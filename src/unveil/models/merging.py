@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unveil.errors import InvalidModel
-from unveil.models.blend import blend, check_factors, check_weights
+from unveil.models.blend import blend, check_factors, check_weights, plain
 
 if TYPE_CHECKING:
     from unveil.models.file import Adapter
@@ -173,7 +173,7 @@ def _stacked(adapter: Adapter, names: tuple[str, ...], side: Side) -> Factors | 
 
     Zeros for weights that it does not change; None where it changes none of them.
     """
-    pairs = {name: _named(adapter.factors[name]) for name in names if name in adapter.factors}
+    pairs = {name: _named(plain(adapter.factors[name])) for name in names if name in adapter.factors}
     if not pairs:
         return None
     inner = max(left.shape[1] for left, _ in pairs.values())

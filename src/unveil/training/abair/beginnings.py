@@ -13,6 +13,7 @@ from unveil.errors import RecipeError
 from unveil.methods.abair.adapters import Adapter
 from unveil.methods.abair.estimator import Estimator
 from unveil.models import Model
+from unveil.models.blend import plain
 
 SHIPPED = "shipped"
 GROWN_ALIKE = 1e-4
@@ -72,9 +73,7 @@ def adapter(fresh: Adapter, model: Model, degradation: str) -> None:
     if former is None:
         return
     for name, factors in fresh.grouped().items():
-        theirs = {
-            factor: torch.from_numpy(value.astype(np.float32)) for factor, value in former.factors.get(name, {}).items()
-        }
+        theirs = {factor: torch.from_numpy(value) for factor, value in plain(former.factors.get(name, {})).items()}
         if theirs.keys() != factors.keys():
             continue
         if "delta" in factors:

@@ -21,7 +21,7 @@ from unveil.models import Adapter, AdapterCard, Card, EstimatorCard, Model
 from unveil.packing import arrays, counted_footprint, measured_halo, to_array, trace_roles
 from unveil.training.abair import beginnings
 from unveil.training.abair.chain import fresh_adapter
-from unveil.training.abair.recipe import AbairRecipe
+from unveil.training.abair.recipe import AbairRecipe, AdapterStage
 from unveil.training.chain import record
 from unveil.training.fitting import part
 
@@ -106,7 +106,7 @@ def _adapters(
     base = network.state_dict()
     for degradation, stage in recipe.adapters.items():
         if stage.adopt:
-            found[degradation] = _adopted_adapter(stage.adopt, degradation, checksum)
+            found[degradation] = _stored(_adopted_adapter(stage.adopt, degradation, checksum), stage)
             continue
         path = folder / "adapters" / degradation / "final.ckpt"
         if not path.exists():
@@ -129,7 +129,7 @@ def _adapters(
                 f"{path} changes {foreign[0]}, which gives the code of the whole picture; a model file blends adapters "
                 "into the restoring part alone. Train adapters on a network without a code."
             )
-        found[degradation] = Adapter(
+        adapter = Adapter(
             degradation=degradation,
             rank=factors.rank,
             alpha=factors.alpha,
@@ -140,7 +140,13 @@ def _adapters(
                 for name, group in groups.items()
             },
         )
+        found[degradation] = _stored(adapter, stage)
     return found
+
+
+def _stored(adapter: Adapter, stage: AdapterStage) -> Adapter:
+    """An adapter as its stage wants it stored."""
+    return models.rounded(adapter) if stage.storage == "int8" else adapter
 
 
 def _map(

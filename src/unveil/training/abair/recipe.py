@@ -12,6 +12,8 @@ from unveil.models.card import CLEAN
 from unveil.restoration import blending
 from unveil.training.recipe import CardSection, PhotographsSection, Recipe, Stage, section
 
+STORAGES = ("float16", "int8")
+"""How a model file may hold an adapter."""
 UNTRAINED: Mapping[str, Any] = {"iterations": 1, "batch": 1, "patch": 1, "learning_rate": 0.0}
 """Steps of a phase that only adopts."""
 
@@ -67,6 +69,9 @@ class AdapterStage(Stage):
     `teacher` is a model file whose adapter of this degradation undoes the same samples, a larger network's as a rule.
     The distance to its pictures is `taught` of the loss, that to the clean ones the rest.
 
+    `storage` is how a model file holds the factors, trained or adopted: `float16`, or `int8`, which is half as large
+    and off by about one per cent of what the adapter changes.
+
     `exposure` exposes every picture fully before the network sees it, in training and in use, as a whole.
 
     `variant` is `lora`, `vera` or `conv_lora`; the last one cannot be part of a model file.
@@ -86,6 +91,7 @@ class AdapterStage(Stage):
     exposure: bool = False
     start: str = ""
     adopt: str = ""
+    storage: str = STORAGES[0]
     teacher: str = ""
     taught: float = 0.5
 
@@ -96,6 +102,8 @@ class AdapterStage(Stage):
             raise RecipeError(f"adapters: start reads adapters of the variant lora, not {self.variant}")
         if not 0 <= self.company <= 1:
             raise RecipeError(f"adapters: company is a share, 0 to 1, got {self.company}")
+        if self.storage not in STORAGES:
+            raise RecipeError(f"adapters: storage is {' or '.join(STORAGES)}, got {self.storage!r}")
         if not 0 < self.taught <= 1:
             raise RecipeError(f"adapters: taught is a share of the loss, above 0 and up to 1, got {self.taught}")
         if self.pairs and self.photographs:

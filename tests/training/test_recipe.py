@@ -65,6 +65,9 @@ def test_overrides_and_folders_replace_what_the_file_says(tmp_path: Path) -> Non
         ("name: test", "name: 7", "name is text, found 7"),
         ("name: test", "name: test\nphotographs: {folders: here}", r"photographs\.folders is a list, found 'here'"),
         ("batch: 4", "batch: 4, whole: [clean]", "whole name degradations, got 'clean'"),
+        ("batch: 4", "batch: 4, whole: [haze, snow]", r"whole names snow, .*no adapter \(there are noise, haze\)"),
+        ("batch: 4", "batch: 4, again: [rain, snow]", r"again names rain, snow, .*no adapter"),
+        ("rank: 5", "rank: 5, storage: int4", "storage is float16 or int8, got 'int4'"),
         ("name: test", "name: test\ncard: 3", "card is a mapping of keys to values, found 3"),
         (
             "learning_rate: 1.0e-3}\nadaptation",

@@ -202,6 +202,14 @@ class AbairRecipe(Recipe):
     adapters: Mapping[str, AdapterStage]
     estimation: EstimationStage
 
+    def __post_init__(self) -> None:
+        for key in ("again", "whole"):
+            if foreign := [name for name in getattr(self.estimation, key) if name not in self.adapters]:
+                raise RecipeError(
+                    f"estimation.{key} names {', '.join(foreign)}, for which there is no adapter (there are "
+                    f"{', '.join(self.adapters) or 'none'}); leave that out, or add an adapter"
+                )
+
     @property
     def classes(self) -> tuple[str, ...]:
         """What the estimator tells apart: one entry an adapter, `clean` last."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from unveil.errors import InvalidRequest
-from unveil.evaluation.radar import radar
+from unveil.evaluation.radar import Box, _label, _overlap, radar
 from unveil.evaluation.report import Report
 from unveil.evaluation.sheets import sheets
 from unveil.evaluation.suites import SUITES, Suite
@@ -142,3 +142,11 @@ def test_a_radar_needs_three_sets_and_two_columns(report):
     colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 24)}
     assert len(colours) > 50
     assert image.width == 1000
+
+
+def test_labels_of_a_radar_do_not_lie_upon_one_another():
+    pen = ImageDraw.Draw(Image.new("RGB", (3000, 3000)))
+    boxes: list[Box] = []
+    for axis in range(19):
+        boxes.append(_label(pen, axis, 19, ("SOTS outdoor (2 pairs)", "haze, severity 0.5", "14.2 to 21.7 dB"), boxes))
+    assert not any(_overlap(one, other, gap=0) for place, one in enumerate(boxes) for other in boxes[:place])

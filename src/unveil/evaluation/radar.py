@@ -21,6 +21,8 @@ _INK, _GRID, _PAPER = (28, 28, 32), (215, 215, 220), (255, 255, 255)
 _FINER = 3
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 def radar(rows: Sequence[Row], subjects: Sequence[str], *, title: str) -> Image.Image:
@@ -52,8 +54,10 @@ def radar(rows: Sequence[Row], subjects: Sequence[str], *, title: str) -> Image.
         pen.line([*corners, corners[0]], fill=colour, width=4 * _FINER, joint="curve")
         for x, y in corners:
             pen.ellipse((x - 5 * _FINER, y - 5 * _FINER, x + 5 * _FINER, y + 5 * _FINER), fill=colour)
+    taken: list[Box] = []
     for axis, row in enumerate(rows):
-        _label(pen, axis, len(rows), (row.of.printed, row.of.label, f"{lowest[axis]:.1f} to {highest[axis]:.1f} dB"))
+        lines = (row.of.printed, row.of.label, f"{lowest[axis]:.1f} to {highest[axis]:.1f} dB")
+        taken.append(_label(pen, axis, len(rows), lines, taken))
     _legend(pen, there, title)
     return image.resize((SIDE, SIDE + legend), Image.Resampling.LANCZOS).quantize(128)
 
@@ -72,16 +76,33 @@ def _grid(pen: ImageDraw.ImageDraw, axes: int) -> None:
         pen.line([_at(axis, axes, 0), _at(axis, axes, 1)], fill=_GRID, width=_FINER)
 
 
-def _label(pen: ImageDraw.ImageDraw, axis: int, axes: int, lines: Sequence[str]) -> None:
+def _label(pen: ImageDraw.ImageDraw, axis: int, axes: int, lines: Sequence[str], taken: Sequence[Box]) -> Box:
+    """Write what an axis is beyond its end, so far out that nothing of `taken` is in the way; returns its own place."""
     font = ImageFont.load_default(15 * _FINER)
-    x, y = _at(axis, axes, 1.06)
-    across, down = math.cos(2 * math.pi * axis / axes - math.pi / 2), math.sin(2 * math.pi * axis / axes - math.pi / 2)
-    tall = 19 * _FINER
-    top = y + (down - 1) / 2 * tall * len(lines)
+    tall, widest = 19 * _FINER, max(font.getlength(line) for line in lines)
+    angle = 2 * math.pi * axis / axes - math.pi / 2
+    across, down = math.cos(angle), math.sin(angle)
+
+    def place_at(share: float) -> Box:
+        x, y = _at(axis, axes, share)
+        top = y + (down - 1) / 2 * tall * len(lines)
+        left = min(max(x + (across - 1) / 2 * widest, 0), SIDE * _FINER - widest)
+        return left, top, left + widest, top + tall * len(lines)
+
+    boxes = [place_at(1.06 + 0.01 * further) for further in range(12)]
+    free = (box for box in boxes if not any(_overlap(box, other) for other in taken))
+    box = next(free, boxes[0])
+    left, top, *_ = box
     for place, line in enumerate(lines):
-        wide = font.getlength(line)
-        left = min(max(x + (across - 1) / 2 * wide, 0), SIDE * _FINER - wide)
-        pen.text((left, top + place * tall), line, fill=_INK if place < len(lines) - 1 else (110, 110, 118), font=font)
+        inset = (1 - across) / 2 * (widest - font.getlength(line))
+        ink = _INK if place < len(lines) - 1 else (110, 110, 118)
+        pen.text((left + inset, top + place * tall), line, fill=ink, font=font)
+    return box
+
+
+def _overlap(one: Box, other: Box, gap: float = 8 * _FINER) -> bool:
+    """Whether less than a gap lies between two boxes, side by side; above one another they may touch."""
+    return one[0] < other[2] + gap and other[0] < one[2] + gap and one[1] < other[3] and other[1] < one[3]
 
 
 def _legend(pen: ImageDraw.ImageDraw, names: Sequence[str], title: str) -> None:

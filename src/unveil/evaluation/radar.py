@@ -89,7 +89,7 @@ def _label(pen: ImageDraw.ImageDraw, axis: int, axes: int, lines: Sequence[str],
         left = min(max(x + (across - 1) / 2 * widest, 0), SIDE * _FINER - widest)
         return left, top, left + widest, top + tall * len(lines)
 
-    boxes = [place_at(1.06 + 0.01 * further) for further in range(12)]
+    boxes = [place_at(1.06 + 0.01 * further) for further in range(24)]
     free = (box for box in boxes if not any(_overlap(box, other) for other in taken))
     box = next(free, boxes[0])
     left, top, *_ = box

@@ -219,23 +219,29 @@ def graphless(name: str) -> Any:
     return SimpleNamespace(card=card, weights={"restore": weights}, adapters={})
 
 
-def write(name: str, folder: Path) -> None:
-    """The model files of a network, with our graph and with one in the papers' order."""
+def write(name: str, folder: Path, *, raw: bool) -> None:
+    """The model files of a network that are not there yet: with our graph, and for `raw` forms in the papers' order."""
     import torch
     from published_order import published_order
 
     from unveil import conversion, export, graphs, models, networks
 
-    if NETWORKS[name][0]:
+    ours, theirs = folder / "model.safetensors", folder / "raw.safetensors"
+    if ours.is_file():
+        model = models.read(ours)
+    elif NETWORKS[name][0]:
         torch.save({"params": networks.official_state(built(name))}, folder / "weights.pth")
         model = conversion.convert(conversion.recognise(folder / "weights.pth"), folder / "weights.pth")
     else:
         model = export.retraced(models.read(models.find(models.DEFAULT)))
-    models.write(model, folder / "model.safetensors")
+    if not ours.is_file():
+        models.write(model, ours)
+    if not raw or theirs.is_file():
+        return
     network = export.network_of(model)
     with published_order():
         graph = graphs.restoring(network).data
-    models.write(replace(model, path=None, graphs={**model.graphs, "restore": graph}), folder / "raw.safetensors")
+    models.write(replace(model, path=None, graphs={**model.graphs, "restore": graph}), theirs)
 
 
 def work(name: str, folder: Path, side: int) -> float:
@@ -329,9 +335,8 @@ def main() -> None:
             place = options.models or stack.enter_context(tempfile.TemporaryDirectory())
             folder = Path(place) / name.replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
-            graphs = not (in_pytorch(options.forms) and NETWORKS[name][0])
-            if graphs and not (folder / "raw.safetensors").is_file():
-                write(name, folder)
+            if not (in_pytorch(options.forms) and NETWORKS[name][0]):
+                write(name, folder, raw=any(form.endswith("raw") for form in options.forms))
             for side in options.sides:
                 flop = work(name, folder, side)
                 gc.collect()

@@ -44,9 +44,11 @@ def run(source: Path, target: Path, options: argparse.Namespace, *given: str) ->
     command = [sys.executable, "-m", "unveil", "restore", str(source), "-o", str(target), "--overwrite", "--json"]
     for name in ("model", "threads", "engine", "precision"):
         command += [f"--{name}", str(getattr(options, name))]
+    # What is installed has been compiled; where nothing may be written down, every start would compile it anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile("w+") as answer:
         started = time.perf_counter()
-        process = subprocess.Popen([*command, *given], stdout=answer)
+        process = subprocess.Popen([*command, *given], stdout=answer, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         if status:

@@ -167,7 +167,7 @@ COMMANDS = {
         examples(
             "unveil adapters extract abair-fast rain -o rain.safetensors",
             "unveil adapters extract abair-fast -o adapters/                      each as a file of its own",
-            "unveil adapters extract abair-fast rain --int8 -o rain.safetensors   half the size",
+            "unveil adapters extract mine.safetensors rain --int8                 half the size, if it is not yet",
         ),
     ),
 }
@@ -198,6 +198,7 @@ def _record(file: AdapterFile, *, diagnosed: bool | None) -> dict[str, Any]:
         "rank": adapter.rank,
         "alpha": adapter.alpha,
         "mode": adapter.mode,
+        "storage": adapter.storage,
         "parameters": adapter.parameters,
         "bytes": sum(array.nbytes for array in adapter.tensors().values()),
         "diagnosed": diagnosed,
@@ -219,7 +220,7 @@ def _show(found: dict[str, Any], terminal: Terminal) -> None:
     if not found["adapters"]:
         terminal.line("no adapters")
         return
-    columns = ("name", "undoes", "rank", "alpha", "mode", "numbers", "size", "diagnosed")
+    columns = ("name", "undoes", "rank", "alpha", "mode", "numbers", "stored", "size", "diagnosed")
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     words = {True: "yes", False: "no: name it with --only", None: ""}
     for each in found["adapters"]:
@@ -230,6 +231,7 @@ def _show(found: dict[str, Any], terminal: Terminal) -> None:
             f"{each['alpha']:g}",
             escape(shown(each["mode"])),
             f"{each['parameters']:,}",
+            each["storage"],
             f"{each['bytes'] / 1e3:.0f} kB",
             words[each["diagnosed"]],
         )

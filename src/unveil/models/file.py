@@ -44,9 +44,14 @@ class Adapter:
     factors: dict[str, dict[str, NDArray[Any]]] = field(repr=False)
 
     @property
+    def storage(self) -> str:
+        """`int8` where its products are whole numbers, else the largest type of its numbers, `float16` or `float32`."""
+        found = {array.dtype.name for factors in self.factors.values() for array in factors.values()}
+        return next((name for name in ("int8", "float32") if name in found), "float16")
+
+    @property
     def is_whole(self) -> bool:
-        """Whether factors of it are whole numbers (int8)."""
-        return any(array.dtype == np.int8 for factors in self.factors.values() for array in factors.values())
+        return self.storage == "int8"
 
     @property
     def parameters(self) -> int:

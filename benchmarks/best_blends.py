@@ -10,9 +10,7 @@ second one. PSNR on RGB in dB, means over the middle parts of the pictures.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import shipped_model
@@ -22,15 +20,9 @@ from torch import Tensor, nn
 from unveil import export, models
 from unveil.methods.abair.adaptation import exposed
 from unveil.metrics.fidelity import capped, psnr
+from unveil.metrics.sheets import as_bytes
+from unveil.restoration.stitching import to_network
 
-THERE: Mapping[str, tuple[str, ...]] = {
-    "rain + JPEG 30": ("rain", "jpeg"),
-    "noise 15 + JPEG 50": ("noise", "jpeg"),
-    "blur + noise 15": ("blur", "noise"),
-    "haze + noise 15": ("haze", "noise"),
-    "dark + noise 10": ("dark", "noise"),
-    "rain + noise 10 + JPEG 40": ("rain", "noise", "jpeg"),
-}
 STEPS = 24
 RATE = 0.08
 
@@ -68,7 +60,7 @@ def best(blending: Blending, picture: Tensor, truth: Tensor, names: Sequence[str
     alone = [_score(blending, picture, truth, names, row) for row in torch.eye(len(names))]
     start = torch.eye(len(names))[int(np.argmax(alone))]
     highest, found = max(alone), start
-    # Not from exactly one adapter: what has no share in a product has a gradient all the same, but a poor one.
+    # Every adapter has some share from the first step on.
     weights = (0.9 * start + 0.1).requires_grad_()
     optimiser = torch.optim.Adam([weights], RATE)
     for _ in range(STEPS):
@@ -84,13 +76,7 @@ def best(blending: Blending, picture: Tensor, truth: Tensor, names: Sequence[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, required=True)
-    parser.add_argument("--model", default=models.DEFAULT)
-    parser.add_argument("--count", type=int, default=8)
-    parser.add_argument("--side", type=int, default=160)
-    parser.add_argument("--threads", type=int)
-    chosen = parser.parse_args()
+    chosen = shipped_model.options(__doc__, side=160)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     model = models.read(models.find(chosen.model))
@@ -98,10 +84,10 @@ def main() -> None:
     blending = Blending(model)
     print(f"{model.card.name}, {len(truths)} pictures, the middle {chosen.side} x {chosen.side} pixels of each\n")
     print("| several at once | each alone | better one | best blend | its weights |\n|---|---|---:|---:|---|")
-    for mixture, names in THERE.items():
+    for mixture, (names, damage) in shipped_model.MIXED.items():
         rows: list[tuple[list[float], float, Tensor]] = []
         for seed, truth in enumerate(truths):
-            degraded = shipped_model.MIXED[mixture](truth, np.random.default_rng(seed))
+            degraded = damage(truth, np.random.default_rng(seed))
             rows.append(best(blending, blending.exposed(_tensor(degraded), names), _tensor(truth), names))
         alone = np.mean([row[0] for row in rows], 0)
         weights = torch.stack([row[2] for row in rows]).median(0).values
@@ -119,12 +105,11 @@ def _score(blending: Blending, picture: Tensor, truth: Tensor, names: Sequence[s
 
 
 def _tensor(pixels: shipped_model.Pixels) -> Tensor:
-    return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    return torch.from_numpy(to_network(pixels))
 
 
 def _bytes(picture: Tensor) -> shipped_model.Pixels:
-    values = picture.detach()[0].permute(1, 2, 0).clamp(0, 1) * 255
-    return values.round().byte().numpy()
+    return as_bytes(picture.detach()[0].permute(1, 2, 0).numpy())
 
 
 if __name__ == "__main__":

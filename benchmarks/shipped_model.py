@@ -127,13 +127,13 @@ SINGLE: Mapping[str, tuple[str, Damaging]] = {
     "enlarged x2": ("lowres", enlarged(2)),
 }
 SLIGHT: Mapping[str, Damaging] = {"clean": clean, "noise 3": noise(3), "JPEG 95": jpeg(95), "JPEG 85": jpeg(85)}
-MIXED: Mapping[str, Damaging] = {
-    "rain + JPEG 30": both(rain, jpeg(30)),
-    "noise 15 + JPEG 50": both(noise(15), jpeg(50)),
-    "blur + noise 15": both(blur(1.2), noise(15)),
-    "haze + noise 15": both(haze, noise(15)),
-    "dark + noise 10": both(dark, noise(10)),
-    "rain + noise 10 + JPEG 40": both(rain, noise(10), jpeg(40)),
+MIXED: Mapping[str, tuple[tuple[str, ...], Damaging]] = {
+    "rain + JPEG 30": (("rain", "jpeg"), both(rain, jpeg(30))),
+    "noise 15 + JPEG 50": (("noise", "jpeg"), both(noise(15), jpeg(50))),
+    "blur + noise 15": (("blur", "noise"), both(blur(1.2), noise(15))),
+    "haze + noise 15": (("haze", "noise"), both(haze, noise(15))),
+    "dark + noise 10": (("dark", "noise"), both(dark, noise(10))),
+    "rain + noise 10 + JPEG 40": (("rain", "noise", "jpeg"), both(rain, noise(10), jpeg(40))),
 }
 
 
@@ -143,14 +143,19 @@ def read(folder: Path, count: int, side: int) -> list[Pixels]:
     return [middle(as_bytes(images.read(path).srgb()), side) for path in paths]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(description: str | None, *, side: int) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--model", default=models.DEFAULT)
     parser.add_argument("--count", type=int, default=8)
-    parser.add_argument("--side", type=int, default=320)
+    parser.add_argument("--side", type=int, default=side)
     parser.add_argument("--threads", type=int)
-    chosen = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    chosen = options(__doc__, side=320)
     model = models.read(models.find(chosen.model))
     truths = read(chosen.pictures, chosen.count, chosen.side)
     restorer = Restorer(model, threads=chosen.threads)
@@ -184,7 +189,7 @@ def _slight(restorer: Restorer, truths: list[Pixels]) -> None:
 def _mixed(restorer: Restorer, truths: list[Pixels]) -> None:
     rules = ("oh", "sw", "topk:1")
     print(f"\n| several at once | input | {' | '.join(rules)} |\n|---|---:|" + "---:|" * len(rules))
-    for name, damage in MIXED.items():
+    for name, (_, damage) in MIXED.items():
         found = {
             rule: _means([_measured(restorer, truth, damage, seed, blend=rule) for seed, truth in enumerate(truths)])
             for rule in rules

@@ -227,17 +227,14 @@ def write(name: str, folder: Path, *, raw: bool) -> None:
     from unveil import conversion, export, graphs, models, networks
 
     ours, theirs = folder / "model.safetensors", folder / "raw.safetensors"
-    if ours.is_file():
-        model = models.read(ours)
-    elif NETWORKS[name][0]:
+    if not ours.is_file() and NETWORKS[name][0]:
         torch.save({"params": networks.official_state(built(name))}, folder / "weights.pth")
-        model = conversion.convert(conversion.recognise(folder / "weights.pth"), folder / "weights.pth")
-    else:
-        model = export.retraced(models.read(models.find(models.DEFAULT)))
-    if not ours.is_file():
-        models.write(model, ours)
+        models.write(conversion.convert(conversion.recognise(folder / "weights.pth"), folder / "weights.pth"), ours)
+    elif not ours.is_file():
+        models.write(export.retraced(models.read(models.find(models.DEFAULT))), ours)
     if not raw or theirs.is_file():
         return
+    model = models.read(ours)
     network = export.network_of(model)
     with published_order():
         graph = graphs.restoring(network).data

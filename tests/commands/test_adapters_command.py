@@ -49,7 +49,7 @@ def test_an_adapter_goes_out_in_whole_numbers(unveil):
     assert unveil("adapters", "extract", MODEL, "noise", "-o", "half.safetensors").code == 0
     assert unveil("adapters", "extract", MODEL, "noise", "--int8", "-o", "whole.safetensors").code == 0
     half, whole = models.read_adapter("half.safetensors").adapter, models.read_adapter("whole.safetensors").adapter
-    assert (half.is_whole, whole.is_whole) == (False, True)
+    assert (half.storage, whole.storage) == ("float16", "int8")
     told = [unveil("adapters", "list", f"{name}.safetensors", "--json").json for name in ("half", "whole")]
     assert [each["adapters"][0]["storage"] for each in told] == ["float16", "int8"]
     unveil("adapters", "remove", MODEL, "noise", "-o", "model.safetensors")

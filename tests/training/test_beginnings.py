@@ -193,7 +193,7 @@ def test_adapters_are_stored_in_whole_numbers(finished: Path, recipe: Path, phot
     run(recipe, photographs, tmp_path, *changes, phases=["all"])
     former, made = models.read(start), models.read(tmp_path / "model.safetensors")
     assert made.card.format == 2
-    assert all(adapter.is_whole for adapter in made.adapters.values())
+    assert all(adapter.storage == "int8" for adapter in made.adapters.values())
     sizes = [sum(array.nbytes for array in each.adapters["dark"].tensors().values()) for each in (former, made)]
     assert sizes[1] < sizes[0]
     begun = [AdapterFactors(network(), rank=3, vectors=True) for _ in sizes]

@@ -50,10 +50,6 @@ class Adapter:
         return next((name for name in ("int8", "float32") if name in found), "float16")
 
     @property
-    def is_whole(self) -> bool:
-        return self.storage == "int8"
-
-    @property
     def parameters(self) -> int:
         """How many numbers it has."""
         return sum(array.size for factors in self.factors.values() for array in factors.values())
@@ -147,7 +143,8 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
 
 def format_of(adapters: Iterable[Adapter]) -> int:
     """The oldest format that knows all that these adapters hold."""
-    return WHOLE_NUMBERS if any(adapter.is_whole for adapter in adapters) else PLAIN
+    scaled = any("scale" in factors for adapter in adapters for factors in adapter.factors.values())
+    return WHOLE_NUMBERS if scaled else PLAIN
 
 
 def store(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], *, kind: str) -> Path:

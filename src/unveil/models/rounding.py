@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unveil.models.blend import plain
 from unveil.models.file import Adapter
 
 LARGEST = 127
@@ -28,19 +27,18 @@ def rounded(adapter: Adapter) -> Adapter:
 def _rounded(factors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     if set(factors) != {"down", "up"}:
         return dict(factors)
-    arrays = plain(factors)
-    up, down = arrays["up"].astype(np.float64), arrays["down"].reshape(len(arrays["down"]), -1).astype(np.float64)
+    shape = factors["down"].shape
+    up, down = factors["up"].astype(np.float64), factors["down"].astype(np.float64).reshape(shape[0], -1)
     # The singular values of a thin product are those of the small one between its orthogonal parts.
     left, before = np.linalg.qr(up)
     right, after = np.linalg.qr(down.T)
     inner_left, values, inner_right = np.linalg.svd(before @ after.T)
     up, up_step = _steps(left @ inner_left[:, : len(values)])
     down, down_step = _steps((inner_right[: len(values)] @ right.T).T)
-    rank = len(arrays["down"])
     # A layer with few inputs or outputs has fewer singular values than the rank.
-    spare = rank - len(values)
+    spare = shape[0] - len(values)
     return {
-        "down": np.pad(down.T, ((0, spare), (0, 0))).reshape(arrays["down"].shape),
+        "down": np.pad(down.T, ((0, spare), (0, 0))).reshape(shape),
         "up": np.pad(up, ((0, 0), (0, spare))),
         "scale": np.pad(values * up_step * down_step, (0, spare)).astype(np.float32),
     }

@@ -45,7 +45,12 @@ def split(x: Tensor, dim: int, count: int = 2) -> tuple[Tensor, ...]:
 
 
 def parts(
-    x: Tensor, convolutions: Sequence[nn.Conv2d], count: int, norm: ChannelNorm | Norm | None = None
+    x: Tensor,
+    convolutions: Sequence[nn.Conv2d],
+    count: int,
+    norm: ChannelNorm | Norm | None = None,
+    *,
+    filled: bool = False,
 ) -> tuple[Tensor, ...]:
     """What a norm and convolutions in a row make of a map, its channels in equal parts.
 
@@ -57,9 +62,10 @@ def parts(
         convolutions: the first of them 1x1, the others depthwise.
         count: of the parts.
         norm: what comes before the first.
+        filled: whether parts get channels of zeros in a graph, as `fill` says.
     """
     if in_graph():
-        return _parts_in_graph(x, convolutions, count, norm.body if isinstance(norm, Norm) else norm)
+        return _parts_in_graph(x, convolutions, count, norm.body if isinstance(norm, Norm) else norm, filled)
     x = x if norm is None else norm(x)
     for convolution in convolutions:
         x = convolution(x)
@@ -67,7 +73,7 @@ def parts(
 
 
 def _parts_in_graph(
-    x: Tensor, convolutions: Sequence[nn.Conv2d], count: int, norm: ChannelNorm | None
+    x: Tensor, convolutions: Sequence[nn.Conv2d], count: int, norm: ChannelNorm | None, filled: bool
 ) -> tuple[Tensor, ...]:
     first = convolutions[0]
     weight, bias = first.weight, first.bias
@@ -77,20 +83,41 @@ def _parts_in_graph(
             shift = weight.flatten(1) @ norm.bias
             bias = shift if bias is None else bias + shift
         weight = weight * norm.weight.reshape(-1, 1, 1)
-    found = [F.conv2d(x, *own) for own in _cut(weight, bias, count)]
+    found = [F.conv2d(x, *own) for own in _cut(weight, bias, count, filled)]
     for conv in convolutions[1:]:
-        groups = conv.groups // count
-        cut = zip(found, _cut(conv.weight, conv.bias, count), strict=True)
+        cut = zip(found, _cut(conv.weight, conv.bias, count, filled), strict=True)
         padding = cast("tuple[int, int]", conv.padding)
-        found = [F.conv2d(part, *own, padding=padding, groups=groups) for part, own in cut]
+        found = [F.conv2d(part, *own, padding=padding, groups=len(own[0])) for part, own in cut]
     return tuple(found)
 
 
-def _cut(weight: Tensor, bias: Tensor | None, count: int) -> list[tuple[Tensor, Tensor | None]]:
+def _cut(weight: Tensor, bias: Tensor | None, count: int, filled: bool) -> list[tuple[Tensor, Tensor | None]]:
     """Weight and bias of the equal parts of a convolution's channels."""
     size = weight.shape[0] // count
+    weights = weight.split(size)
     biases = [None] * count if bias is None else bias.split(size)
-    return list(zip(weight.split(size), biases, strict=True))
+    if filled:
+        weights = [fill(part) for part in weights]
+        biases = [None if part is None else fill(part) for part in biases]
+    return list(zip(weights, biases, strict=True))
+
+
+LANES = 16
+"""Numbers that the processors of today work on at once, and channels that engines keep together."""
+
+
+def fill(weight: Tensor, axis: int = 0) -> Tensor:
+    """Zeros behind a weight, up to the next multiple of `LANES` along an axis.
+
+    For channels inside a block, in a graph: where their number is no such multiple, engines work on the rest channel by
+    channel, in depthwise convolutions above all. Nothing is added to the result but zeros.
+    """
+    missing = -weight.shape[axis] % LANES
+    if not missing:
+        return weight
+    sides = list(weight.shape)
+    sides[axis] = missing
+    return torch.cat((weight, weight.new_zeros(sides)), axis)
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -9,7 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unveil.networks.layers import Norm, Whole, double, gelu, halve, in_graph, parts
+from unveil.networks.layers import (
+    Norm,
+    Whole,
+    channels_first,
+    channels_last,
+    double,
+    fill,
+    gelu,
+    halve,
+    in_graph,
+    parts,
+)
 
 
 class PatchEmbedding(nn.Module):
@@ -65,19 +76,45 @@ class ChannelAttention(nn.Module):
         self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
-        _, channels, height, width = x.shape
-        heads = (self.heads, channels // self.heads)
-        q, k, v = (part.flatten(2).unflatten(1, heads) for part in parts(x, (self.qkv, self.qkv_dwconv), 3, norm))
-        norm_q, norm_k = (
-            self.whole(part.square().sum(-1, keepdim=True), height * width).sqrt().clamp_min(1e-12) for part in (q, k)
-        )
-        product = self.whole(q @ k.transpose(-2, -1), height * width)
-        attention = (product / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
+        maps = parts(x, (self.qkv, self.qkv_dwconv), 3, norm)
         if in_graph():
-            # One pass over the map instead of two: `attention` is as small as the weights that follow it.
-            after = self.project_out.weight.reshape(channels, *heads).transpose(0, 1) @ attention
-            return (after.transpose(1, 2).flatten(2) @ v.flatten(1, 2)).unflatten(2, (height, width))
+            return self._attend_on_lists(*maps)
+        _, channels, height, width = x.shape
+        q, k, v = (part.flatten(2).unflatten(1, (self.heads, -1)) for part in maps)
+        squares = (part.square().sum(-1, keepdim=True) for part in (q, k))
+        attention = self._weigh(q @ k.transpose(-2, -1), *squares, pixels=height * width)
         return self.project_out((attention @ v).reshape(-1, channels, height, width))
+
+    def _attend_on_lists(self, *maps: Tensor) -> Tensor:
+        """The same on lists of pixels, of which an engine that keeps channels last need not copy its maps.
+
+        Heads stay side by side. All channels of queries meet all keys, and what is not of one head is dropped: that is
+        less work than to part the lists. And the projection comes first, since `attention` is as small as its weights.
+        """
+        _, channels, height, width = maps[0].shape
+        heads = (self.heads, channels // self.heads)
+        q, k, v = (channels_last(part).flatten(1, 2) for part in maps)
+        # As products: ONNX Runtime is slow to sum over the first axis of a list.
+        once = q.new_ones(1, height * width)
+        squares = ((once @ part.square())[:, 0].unflatten(1, heads)[..., None] for part in (q, k))
+        product = (q.transpose(1, 2) @ k).unflatten(2, heads).unflatten(1, heads)
+        own = torch.eye(self.heads, dtype=q.dtype, device=q.device)[:, None, :, None]
+        attention = self._weigh((product * own).sum(3), *squares, pixels=height * width)
+        after = self.project_out.weight.reshape(channels, *heads).transpose(0, 1) @ attention
+        seen = v @ after.transpose(1, 2).flatten(2).transpose(1, 2)
+        return channels_first(seen.unflatten(1, (height, width)))
+
+    def _weigh(self, product: Tensor, square_q: Tensor, square_k: Tensor, *, pixels: int) -> Tensor:
+        """Weights of attention, `B heads C/heads C/heads`.
+
+        Args:
+            product: of queries and keys, summed over all pixels, `B heads C/heads C/heads`.
+            square_q, square_k: sums of their squares, `B heads C/heads 1`.
+            pixels: how many.
+        """
+        norm_q, norm_k = (self.whole(square, pixels).sqrt().clamp_min(1e-12) for square in (square_q, square_k))
+        product = self.whole(product, pixels)
+        return (product / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
 
 
 class GatedFeedForward(nn.Module):
@@ -94,8 +131,9 @@ class GatedFeedForward(nn.Module):
         self.project_out = nn.Conv2d(self.hidden, channels, 1, bias=False)
 
     def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
-        first, second = parts(x, (self.project_in, self.dwconv), 2, norm)
-        return self.project_out(gelu(first) * second)
+        first, second = parts(x, (self.project_in, self.dwconv), 2, norm, filled=True)
+        gated = gelu(first) * second
+        return F.conv2d(gated, fill(self.project_out.weight, 1)) if in_graph() else self.project_out(gated)
 
 
 class RestormerBlock(nn.Module):

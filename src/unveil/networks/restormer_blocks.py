@@ -205,7 +205,11 @@ class OverlappingAttention(nn.Module):
         by_row = torch.einsum("bhyxijd,ild->bhyxijl", q, self.rel_pos_emb.rel_height[self.distance])
         queries = torch.cat((q, by_column, by_row), -1).flatten(4, 5)
         keys = torch.cat((k, self.places.to(k.dtype).expand(*k.shape[:-2], -1, -1)), -2)
-        seen = (queries @ keys).softmax(-1) @ v.transpose(-2, -1)
+        v = v.transpose(-2, -1)
+        if in_graph():
+            # On four axes and no more, OpenVINO keeps the scores of a window in the cache.
+            queries, keys, v = (part.flatten(2, 3).flatten(0, 1) for part in (queries, keys, v))
+        seen = (queries @ keys).softmax(-1) @ v
         seen = seen.reshape(-1, heads, down, across, size, size, dim).permute(0, 1, 6, 2, 4, 3, 5)
         return self.project_out(seen.reshape(-1, inner, height, width))
 

@@ -110,15 +110,22 @@ def test_numbered_weights_are_found_where_they_begin(shift):
     assert find_numbered(b"", SHAPES) is None
 
 
-def test_weights_are_written_into_a_graph():
+def test_weights_and_sides_are_written_into_a_graph():
     shapes = {"w": (1, 3, 1, 1)}
     nodes = [helper.make_node("Mul", ["image", "w"], ["restored"])]
-    graph = external_graph(nodes, [value("image", 1, 3, 8, 8)], [value("restored", 1)], shapes)
+    inputs = [value("image", "batch", 3, "rows", "columns"), value("other", "batch")]
+    graph = external_graph(nodes, inputs, [value("restored", 1)], shapes)
     weights = {"w": np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1)}
-    model = onnx.load_from_string(inlined(graph, weights))
+    model = onnx.load_from_string(inlined(graph, weights, {"image": (1, 3, 8, 16)}))
     onnx.checker.check_model(model)
+    first, second = (sides(given) for given in model.graph.input)
+    assert (first, second) == ([1, 3, 8, 16], ["batch"])
     assert model.graph.initializer[0].data_location == TensorProto.DEFAULT
     np.testing.assert_array_equal(numpy_helper.to_array(model.graph.initializer[0]), weights["w"])
+
+
+def sides(given: onnx.ValueInfoProto) -> list[int | str]:
+    return [side.dim_param or side.dim_value for side in given.type.tensor_type.shape.dim]
 
 
 def test_what_comes_again_is_found_out_once():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -96,3 +97,11 @@ def test_block_in_a_graph_gives_what_it_gives_when_called(name: str) -> None:
             wanted = network(image).numpy()
         given = np.asarray(session.run(None, {"image": image.numpy()})[0])
         np.testing.assert_allclose(given, wanted, atol=2e-5)
+
+
+def test_hidden_channels_of_a_graph_are_filled_up() -> None:
+    """Restormer's feed-forward networks have 21 channels for 8: engines would work on 5 of them one by one."""
+    graph = onnx.load_from_string(graphs.restoring(Around(RestormerBlock(8, 2), 8)).data)
+    convolutions = (node for node in graph.graph.node if node.op_type == "Conv")
+    groups = [attribute.i for node in convolutions for attribute in node.attribute if attribute.name == "group"]
+    assert sorted(group for group in groups if group > 1) == [8, 8, 8, 32, 32]

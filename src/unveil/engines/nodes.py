@@ -91,14 +91,28 @@ def each_used_once(graph: bytes, names: Collection[str]) -> bool:
     return all(uses[name] == 1 for name in names)
 
 
-def inlined(graph: bytes, weights: Mapping[str, NDArray[np.float32]]) -> bytes:
-    """The graph with these weights in it, instead of the word that they lie elsewhere."""
+def inlined(
+    graph: bytes, weights: Mapping[str, NDArray[np.float32]], inputs: Mapping[str, tuple[int, ...]] | None = None
+) -> bytes:
+    """The graph with these weights in it, instead of the word that they lie elsewhere.
+
+    And with `inputs`, which are floats, of these sides, where they are given.
+    """
     head, inner = split_graph(graph)
+    inputs = inputs or {}
     parts: list[bytes] = []
     for kind, value in inner:
-        name = "".join(map(text_of, messages(value, 8))) if kind == 5 else ""
-        parts.append(message(kind, _tensor(name, weights[name]) if name in weights else value))
+        if kind == 5 and (name := _named(value, 8)) in weights:
+            parts.append(message(kind, _tensor(name, weights[name])))
+        elif kind == 11 and (name := _named(value, 1)) in inputs:
+            parts.append(message(kind, described(name, inputs[name])))
+        else:
+            parts.append(message(kind, value))
     return head + message(7, b"".join(parts))
+
+
+def _named(value: memoryview, kind: int) -> str:
+    return "".join(map(text_of, messages(value, kind)))
 
 
 def _tensor(name: str, array: NDArray[np.float32]) -> bytes:

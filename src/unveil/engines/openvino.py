@@ -149,9 +149,9 @@ def _blank(key: Key) -> Blank | None:
 def _compile(key: Key, weights: Arrays) -> Any:
     graph, _, sides, settings = key
     core = openvino.Core()
-    network = core.read_model(inlined(graph, weights))
-    if sides:
-        network.reshape({name: list(inner) for name, inner in sides})
+    # Sides that were only set afterwards would have all shapes found out twice.
+    known = {name: inner for name, inner in sides if -1 not in inner}
+    network = core.read_model(inlined(graph, weights, known))
     return core.compile_model(network, "CPU", dict(settings))
 
 

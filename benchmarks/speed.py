@@ -43,9 +43,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "Restormer-16": ("restormer", {"dim": 16}),
     "Restormer-48": ("restormer", {"dim": 48}),
     "PromptIR": ("promptir", {}),
+    "X-Restormer": ("xrestormer", {}),
     "SwinIR small": ("swinir", {"dim": 60, "depths": (6, 6, 6, 6), "heads": (6, 6, 6, 6)}),
     "ABAIR tiny": ("abair", {"preset": "tiny"}),
     "ABAIR small": ("abair", {"preset": "small"}),
+    "Uformer": ("uformer", {}),
+    "MAXIM": ("maxim", {}),
     "SRResNet": ("srresnet", {}),
 }
 FORMS = (

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unveil import graphs
 from unveil.networks.layers import channels_first, channels_last
 from unveil.networks.nafnet_blocks import NAFBlock
-from unveil.networks.restormer_blocks import RestormerBlock, XBlock
+from unveil.networks.restormer_blocks import ChannelAttention, RestormerBlock, XBlock
 from unveil.networks.swinir import FeedForward
 from unveil.networks.uformer import LocalFeedForward
 from unveil.networks.windows import WindowAttention, WindowBlock, shift_mask
@@ -105,3 +105,35 @@ def test_hidden_channels_of_a_graph_are_filled_up() -> None:
     convolutions = (node for node in graph.graph.node if node.op_type == "Conv")
     groups = [attribute.i for node in convolutions for attribute in node.attribute if attribute.name == "group"]
     assert sorted(group for group in groups if group > 1) == [8, 8, 8, 32, 32]
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_attention_on_lists_gives_what_it_gives_step_by_step(heads: int) -> None:
+    torch.manual_seed(0)
+    attention = ChannelAttention(8, heads)
+    attention.temperature.data = torch.rand(heads, 1, 1) * 8
+    x = torch.rand(2, 8, 12, 20).contiguous(memory_format=torch.channels_last)
+    step_by_step = attention(x)
+    heard: list[Tensor] = []
+    with torch.inference_mode():
+        torch.testing.assert_close(attention(x), step_by_step, atol=1e-6, rtol=0)
+        handle = attention.project_out.register_forward_hook(lambda layer, given, result: heard.append(result))
+        torch.testing.assert_close(attention(x), step_by_step, atol=0, rtol=0)
+    handle.remove()
+    assert len(heard) == 1
+
+
+def test_products_over_many_pixels_keep_their_digits() -> None:
+    """Summed one after the other, squares of this many pixels are off by 1e-4."""
+    torch.manual_seed(0)
+    attention = ChannelAttention(4, 1)
+    found: list[Tensor] = []
+    attention.whole.listener = lambda total, pixels: (found.append(total), total)[1]
+    x = torch.rand(1, 4, 1024, 768)
+    with torch.inference_mode():
+        attention(x)
+        on_lists, found[:] = list(found), []
+        attention.double()
+        attention(x.double())
+    for short, long in zip(on_lists, found, strict=True):
+        assert ((short - long).abs() / long.abs().amax()).max() < 2e-6

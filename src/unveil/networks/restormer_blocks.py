@@ -77,7 +77,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
         maps = parts(x, (self.qkv, self.qkv_dwconv), 3, norm)
-        if in_graph():
+        if in_graph() or self._is_faster_on_lists():
             return self._attend_on_lists(*maps)
         _, channels, height, width = x.shape
         q, k, v = (part.flatten(2).unflatten(1, (self.heads, -1)) for part in maps)
@@ -85,15 +85,19 @@ class ChannelAttention(nn.Module):
         attention = self._weigh(q @ k.transpose(-2, -1), *squares, pixels=height * width)
         return self.project_out((attention @ v).reshape(-1, channels, height, width))
 
+    def _is_faster_on_lists(self) -> bool:
+        """Of a few heads in PyTorch, as long as nothing is learned and nothing listens to the projection."""
+        return self.heads <= 2 and not torch.is_grad_enabled() and not self.project_out._forward_hooks
+
     def _attend_on_lists(self, *maps: Tensor) -> Tensor:
-        """The same on lists of pixels, of which an engine that keeps channels last need not copy its maps.
+        """The same on lists of pixels, for which maps whose channels come last in memory are not copied.
 
         Heads stay side by side. All channels of queries meet all keys, and what is not of one head is dropped: that is
         less work than to part the lists. And the projection comes first, since `attention` is as small as its weights.
         """
         batch, channels, height, width = maps[0].shape
         heads = (self.heads, channels // self.heads)
-        # Engines sum one number after the other: of a million pixels, row by row, four digits more are right.
+        # Row by row: a product over a million pixels, summed one after the other, has four digits less.
         q, k, v = (channels_last(part).flatten(0, 1) for part in maps)
         ones = q.new_ones(1, width)
         squares = (_over_rows(ones @ row.square(), batch)[:, 0].unflatten(1, heads)[..., None] for row in (q, k))

@@ -1,6 +1,7 @@
 """How fast networks restore here, as ratios measured in one run: our engines against plain eager PyTorch.
 
     python benchmarks/speed.py [--networks NAME...] [--sides 256 512] [--threads 1 2] [--rounds 3] [--clock cpu]
+    python benchmarks/speed.py --device cuda --sides 1024 --threads 1 --forms eager torch "torch bf16"
 
 Every form of a network runs in a process of its own, which is asked in turn, so that what else the machine does falls
 on all of them alike, and no form profits from the memory of another. Times are the least of the rounds, of a network on
@@ -14,7 +15,8 @@ pass: on one thread the same on a machine at rest. The forms:
     onnx       our engine onnx on our graph; `openvino` and `openvino bf16` likewise
 
 Weights are random and far from zero, but for the shipped model. The error is the largest difference from `eager`.
-Ceilings are measured first: a 3x3 convolution of 64 channels in PyTorch, channels last.
+Ceilings are measured first: a 3x3 convolution of 64 channels in PyTorch, channels last. On a GPU, `eager` and `torch`
+run there, the picture's way there and back counts, and MiB are the GPU's.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,10 +72,15 @@ class Task:
     side: int
     threads: int
     clock: str
+    device: str
 
 
-def peak() -> float:
-    """The most memory that this process has had, in MiB."""
+def peak(device: str) -> float:
+    """The most memory that this process has had, or has had on the GPU, in MiB."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
@@ -91,7 +99,7 @@ def opened(task: Task) -> Callable[[Any], Any]:
     else:
         model = models.read(task.folder / ("raw.safetensors" if raw else "model.safetensors"))
     if task.form == EAGER:
-        return _eager(model, task.threads)
+        return _eager(model, task.threads, task.device)
     name, *rest = task.form.split()
     weights = models.blend(model.weights["restore"], {}, {})
     sides = {"batch": 1, "height": task.side, "width": task.side}
@@ -109,18 +117,18 @@ def opened(task: Task) -> Callable[[Any], Any]:
     return lambda image: network(image=image)["restored"]
 
 
-def _eager(model: Any, threads: int) -> Callable[[Any], Any]:
+def _eager(model: Any, threads: int, device: str) -> Callable[[Any], Any]:
     import torch
     from published_order import published_order
 
     from unveil import export
 
     torch.set_num_threads(threads)
-    network = export.network_of(model)
+    network = export.network_of(model).to(device)
 
     def run(image: Any) -> Any:
         with published_order(), torch.no_grad():
-            return network.restore(torch.from_numpy(image)).numpy()
+            return network.restore(torch.from_numpy(image).to(device)).cpu().numpy()
 
     return run
 
@@ -161,7 +169,7 @@ def _raw(name: str, model: Any, weights: Any, sides: dict[str, int], threads: in
 def serve(task: Task, pipe: Any) -> None:
     """The life of a process: open, then run and answer with seconds for every message until told to stop."""
     try:
-        before, clock = peak(), CLOCKS[task.clock]
+        before, clock = peak(task.device), CLOCKS[task.clock]
         image = picture(task.side)
         begun = time.perf_counter()
         run = opened(task)
@@ -171,28 +179,36 @@ def serve(task: Task, pipe: Any) -> None:
         while pipe.recv():
             started = clock()
             run(image)
-            pipe.send((clock() - started, peak() - before))
+            pipe.send((clock() - started, peak(task.device) - before))
     except Exception as error:
         pipe.send((repr(error), 0.0, None))
 
 
-def ceilings(threads: int, clock: Callable[[], float]) -> dict[str, float]:
+def ceilings(threads: int, clock: Callable[[], float], device: str) -> dict[str, float]:
     """GFLOP/s of a 3x3 convolution."""
     import torch
 
     torch.set_num_threads(threads)
     found: dict[str, float] = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(dtype).to(memory_format=torch.channels_last)
-        x = torch.rand(1, 64, 256, 256).to(dtype).to(memory_format=torch.channels_last)
+        conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(device, dtype).to(memory_format=torch.channels_last)
+        x = torch.rand(1, 64, 256, 256).to(device, dtype).to(memory_format=torch.channels_last)
         best = float("inf")
         with torch.inference_mode():
             for _ in range(8):
                 started = clock()
                 conv(x)
+                if device == "cuda":
+                    torch.cuda.synchronize()
                 best = min(best, clock() - started)
         found[name] = 2 * 64 * 64 * 9 * 256 * 256 / best / 1e9
     return found
+
+
+def has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def in_pytorch(forms: Sequence[str]) -> bool:
@@ -258,9 +274,7 @@ def work(name: str, folder: Path, side: int) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def measure(
-    name: str, folder: Path, side: int, threads: int, clock: str, forms: Sequence[str], rounds: int, patience: float
-) -> list[Any]:
+def measure(forms: Sequence[str], task: Callable[[str], Task], rounds: int, patience: float) -> list[Any]:
     """One row a form: form, seconds, seconds until the first result, MiB, largest error."""
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Any] = {}
@@ -269,9 +283,7 @@ def measure(
     reference = None
     for form in forms:
         mine, theirs = context.Pipe()
-        process = context.Process(
-            target=serve, args=(Task(form, name, folder, side, threads, clock), theirs), daemon=True
-        )
+        process = context.Process(target=serve, args=(task(form), theirs), daemon=True)
         process.start()
         processes.append(process)
         opening, seconds, result = mine.recv()
@@ -318,12 +330,20 @@ def main() -> None:
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), metavar="FORM")
     parser.add_argument("--rounds", type=int, default=4, help="beside the first run, which counts as well")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="for the forms `eager` and `torch`")
     parser.add_argument("--patience", type=float, default=20, help="seconds after which one round must do")
     parser.add_argument("--models", type=Path, help="folder to keep the model files in: writing them takes minutes")
     parser.add_argument("--json", type=Path, help="write all figures here too, after each network")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    limits = {threads: ceilings(threads, CLOCKS[options.clock]) for threads in options.threads}
+    if options.device == "cpu":
+        # Our engine torch takes a GPU wherever it sees one.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif options.clock != "wall" or not in_pytorch(options.forms):
+        parser.error("a GPU is measured by --clock wall, with the forms `eager` and `torch` only")
+    elif not has_gpu():
+        parser.error("PyTorch finds no GPU here")
+    limits = {threads: ceilings(threads, CLOCKS[options.clock], options.device) for threads in options.threads}
     print(f"{platform.machine()}, {os.cpu_count()} cores; ceilings in GFLOP/s by threads: {limits}\n")
     print(
         "| network | side | threads | form | seconds | against eager | GFLOP/s | of ceiling | error | MiB | first in |"
@@ -341,9 +361,11 @@ def main() -> None:
                 flop = work(name, folder, side)
                 gc.collect()
                 for threads in options.threads:
-                    rows = measure(
-                        name, folder, side, threads, options.clock, options.forms, options.rounds, options.patience
-                    )
+                    task = partial(
+                        Task, name=name, folder=folder, side=side, threads=threads, clock=options.clock,
+                        device=options.device,
+                    )  # fmt: skip
+                    rows = measure(options.forms, task, options.rounds, options.patience)
                     eager = next((row[1] for row in rows if row[0] == EAGER), float("nan"))
                     for form, seconds, opening, memory, error in rows:
                         ceiling = limits[threads]["bf16" if "bf16" in form else "fp32"]

@@ -6,7 +6,8 @@ Parameter names are those of the official implementations, so that official weig
 Some layers have a second form for graphs, which engines run faster (measured: docs/performance.md): there, a layer may
 take its neighbours' weights apart and join them, since an engine computes what depends on weights alone only once.
 PyTorch would do so for every picture, and training may listen to the layers, so elsewhere each is called as it is; but
-for residual scales, which are in the weights everywhere (`scaled`).
+for residual scales, which are in the weights everywhere (`scaled`), and for attention between channels
+(`restormer_blocks`) where nothing is learned.
 """
 
 from __future__ import annotations

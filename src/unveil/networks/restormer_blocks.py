@@ -77,7 +77,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor, norm: Norm | None = None) -> Tensor:
         maps = parts(x, (self.qkv, self.qkv_dwconv), 3, norm)
-        if in_graph() or self._is_faster_on_lists():
+        if in_graph() or self._is_faster_on_lists(x):
             return self._attend_on_lists(*maps)
         _, channels, height, width = x.shape
         q, k, v = (part.flatten(2).unflatten(1, (self.heads, -1)) for part in maps)
@@ -85,9 +85,10 @@ class ChannelAttention(nn.Module):
         attention = self._weigh(q @ k.transpose(-2, -1), *squares, pixels=height * width)
         return self.project_out((attention @ v).reshape(-1, channels, height, width))
 
-    def _is_faster_on_lists(self) -> bool:
-        """Of a few heads in PyTorch, as long as nothing is learned and nothing listens to the projection."""
-        return self.heads <= 2 and not torch.is_grad_enabled() and not self.project_out._forward_hooks
+    def _is_faster_on_lists(self, x: Tensor) -> bool:
+        """Of a few heads on a processor, as long as nothing is learned and nothing listens to the projection."""
+        is_free = not torch.is_grad_enabled() and not self.project_out._forward_hooks
+        return is_free and self.heads <= 2 and x.device.type == "cpu"
 
     def _attend_on_lists(self, *maps: Tensor) -> Tensor:
         """The same on lists of pixels, for which maps whose channels come last in memory are not copied.

@@ -123,8 +123,9 @@ class ChannelAttention(nn.Module):
 
 
 def _over_rows(x: Tensor, batch: int) -> Tensor:
-    """The sum over the rows of each picture: `B*rows ...` -> `B ...`."""
-    return x.unflatten(0, (batch, -1)).sum(1)
+    """The sum over the rows of each picture, as a product, in which ONNX Runtime is faster: `B*rows M N` -> `B M N`."""
+    rows = x.unflatten(0, (batch, -1)).flatten(2)
+    return (x.new_ones(1, rows.shape[1]) @ rows).unflatten(2, x.shape[1:])[:, 0]
 
 
 class GatedFeedForward(nn.Module):

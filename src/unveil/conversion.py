@@ -175,7 +175,7 @@ def convert(
             network, config["local"] = locality.localised(network, options.local), options.local
     except ValueError as error:
         raise InvalidRequest(f"{path}: {error}.") from None
-    report("tracing the network; large ones take a minute or two")
+    report("tracing the network; a large one takes minutes")
     weights, traced = trace_roles(network, half=options.half)
     degradations: dict[str, str] = {}
     estimator = None

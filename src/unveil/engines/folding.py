@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unveil.engines.graph import LOCATION
-from unveil.engines.messages import fields, message, messages, number, text_of
+from unveil.engines.messages import fields, message, number, text_in, text_of
 from unveil.engines.nodes import FLOAT, described, split_graph
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
@@ -69,8 +69,8 @@ def fold(graph: bytes, weights: tuple[tuple[str, tuple[int, ...]], ...]) -> Fold
     """
     head, inner = split_graph(graph)
     shapes = dict(weights)
-    tensors = {_name(value, 8): value for kind, value in inner if kind == 5}
-    outputs = {_name(value, 1) for kind, value in inner if kind == 12}
+    tensors = {text_in(value, 8): value for kind, value in inner if kind == 5}
+    outputs = {text_in(value, 1) for kind, value in inner if kind == 12}
     # Whole numbers say how: sides and axes. What is made is floats.
     floats = {name for name, value in tensors.items() if (2, FLOAT) in fields(value)}
     known = set(tensors)
@@ -125,10 +125,6 @@ def _node(node: memoryview) -> tuple[set[str], set[str], str, str]:
         elif kind == 4 and isinstance(value, memoryview):
             operator += text_of(value)
     return set(inputs) - {""}, outputs - {""}, operator, inputs[0] if inputs else ""
-
-
-def _name(described: memoryview, kind: int) -> str:
-    return "".join(text_of(value) for value in messages(described, kind))
 
 
 def _outside(name: str, shape: tuple[int, ...]) -> bytes:

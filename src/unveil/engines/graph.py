@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unveil.engines.messages import fields, messages, text_of, varints
+from unveil.engines.messages import fields, messages, text_in, text_of, varints
 from unveil.engines.vetting import vet
 from unveil.errors import EngineError, InvalidModel
 from unveil.models import Model
@@ -199,7 +199,7 @@ def _initialiser(tensor: memoryview) -> tuple[str, Place | None]:
 
 
 def _value(info: memoryview) -> tuple[str, tuple[int | str, ...]]:
-    name = "".join(text_of(value) for value in messages(info, 1))
+    name = text_in(info, 1)
     tensors = (tensor for kind in messages(info, 2) for tensor in messages(kind, 1))
     shapes = (shape for tensor in tensors for shape in messages(tensor, 2))
     return name, tuple(_side(side) for shape in shapes for side in messages(shape, 1))

@@ -68,6 +68,11 @@ def text_of(data: memoryview) -> str:
     return bytes(data).decode("utf-8")
 
 
+def text_in(data: memoryview, field: int) -> str:
+    """The text in a field of a message; nothing where it has no such field."""
+    return "".join(map(text_of, messages(data, field)))
+
+
 def number(field: int, value: int) -> bytes:
     """A field that is a whole number of at least 0."""
     return _as_varint(field << 3 | VARINT) + _as_varint(value)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from unveil.engines.messages import fields, message, messages, number, text_of, varints
+from unveil.engines.messages import fields, message, messages, number, text_in, text_of, varints
 
 FLOAT = 1
 INT, INTS = 2, 7
@@ -102,17 +102,13 @@ def inlined(
     inputs = inputs or {}
     parts: list[bytes] = []
     for kind, value in inner:
-        if kind == 5 and (name := _named(value, 8)) in weights:
+        if kind == 5 and (name := text_in(value, 8)) in weights:
             parts.append(message(kind, _tensor(name, weights[name])))
-        elif kind == 11 and (name := _named(value, 1)) in inputs:
+        elif kind == 11 and (name := text_in(value, 1)) in inputs:
             parts.append(message(kind, described(name, inputs[name])))
         else:
             parts.append(message(kind, value))
     return head + message(7, b"".join(parts))
-
-
-def _named(value: memoryview, kind: int) -> str:
-    return "".join(map(text_of, messages(value, kind)))
 
 
 def _tensor(name: str, array: NDArray[np.float32]) -> bytes:

@@ -29,7 +29,7 @@ from unveil.errors import InvalidRequest, MissingExtra
 from unveil.models import Model
 
 Key: TypeAlias = tuple[bytes, Shapes, tuple[tuple[str, tuple[int, ...]], ...], tuple[tuple[str, Any], ...]]
-"""A graph, names and shapes of its weights, the sides of its inputs, and settings."""
+"""A graph, names and shapes of its weights, the sides of those inputs that have no free one, and settings."""
 
 REPORTS = "openvino_telemetry"
 
@@ -103,8 +103,9 @@ class OpenvinoEngine:
             settings["INFERENCE_NUM_THREADS"] = self.threads
         try:
             graph, arrays = prepare(graph, arrays)
-            sides = {name: tuple(_side(side, values) for side in sides) for name, sides in signature.inputs.items()}
-            key = graph, shapes_of(arrays), tuple(sides.items()) if values else (), tuple(settings.items())
+            solved = ((name, _solved(sides, values)) for name, sides in signature.inputs.items())
+            known = tuple((name, sides) for name, sides in solved if sides)
+            key = graph, shapes_of(arrays), known, tuple(settings.items())
             blank = BLANKS.get(key) if role in BLENDED and values else None
             compiled = _compile(key, arrays) if blank is None else blank.open(arrays, settings)
             return OpenvinoNetwork(label, compiled.create_infer_request(), signature.outputs)
@@ -150,8 +151,7 @@ def _compile(key: Key, weights: Arrays) -> Any:
     graph, _, sides, settings = key
     core = openvino.Core()
     # Sides that were only set afterwards would have all shapes found out twice.
-    known = {name: inner for name, inner in sides if -1 not in inner}
-    network = core.read_model(inlined(graph, weights, known))
+    network = core.read_model(inlined(graph, weights, dict(sides)))
     return core.compile_model(network, "CPU", dict(settings))
 
 
@@ -164,5 +164,7 @@ def capabilities() -> list[str]:
     return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
-def _side(side: int | str, values: Mapping[str, int]) -> int:
-    return side if isinstance(side, int) else values.get(side, -1)
+def _solved(sides: tuple[int | str, ...], values: Mapping[str, int]) -> tuple[int, ...]:
+    """The sides of an input as numbers; none where one of them is free."""
+    found = [side if isinstance(side, int) else values.get(side) for side in sides]
+    return tuple(side for side in found if side is not None) if None not in found else ()

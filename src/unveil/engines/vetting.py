@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from unveil.engines.messages import fields, messages, text_of, varints
+from unveil.engines.messages import fields, text_in, text_of, varints
 from unveil.errors import InvalidModel
 
 STANDARD = ("", "ai.onnx")
@@ -42,7 +42,7 @@ def vet(graph: bytes) -> None:
         if number == 7:
             found.append(value)
         elif number == 8:
-            _check_domain("".join(map(text_of, messages(value, 1))), "imports operators")
+            _check_domain(text_in(value, 1), "imports operators")
     if len(found) != 1:
         raise ValueError(f"it has {len(found)} graphs")
     _vet_graph(found[0])
@@ -65,7 +65,7 @@ def _vet_graph(graph: memoryview) -> None:
 
 
 def _vet_node(node: memoryview) -> None:
-    operator = "".join(map(text_of, messages(node, 4)))
+    operator = text_in(node, 4)
     for number, value in fields(node):
         if not isinstance(value, memoryview):
             continue

@@ -152,14 +152,9 @@ class BlockAttention(ChannelAttention):
         cut = partial(blocks, side=self.block)
         q, k, v = map(cut, parts(x, (self.qkv, self.qkv_dwconv), 3, norm))
         q, k = (part.unflatten(3, (self.heads, -1)) for part in (q, k))
-        lengths = (_over_windows(part.square().sum(-1, keepdim=True)).sqrt().clamp_min(1e-12) for part in (q, k))
-        norm_q, norm_k = lengths
-        product = _over_windows(q @ k.transpose(-2, -1))
-        weighing = (product / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
-        weighing = _over_blocks(weighing)
-        # As in a graph of the layer in one piece: the projection meets the few weights, not the map.
-        after = self.project_out.weight.flatten(1).unflatten(1, (self.heads, -1)).transpose(0, 1) @ weighing
-        seen = after.transpose(3, 4).flatten(4) @ v
+        squares = (part.square().sum(-1, keepdim=True) for part in (q, k))
+        sums = map(_over_windows, (*squares, q @ k.transpose(-2, -1)))
+        seen = self.project(_over_blocks(self.weigh(*sums))) @ v
         return joined(seen, self.block)[..., :height, :width]
 
 

@@ -82,7 +82,8 @@ class ChannelAttention(nn.Module):
         _, channels, height, width = x.shape
         q, k, v = (part.flatten(2).unflatten(1, (self.heads, -1)) for part in maps)
         squares = (part.square().sum(-1, keepdim=True) for part in (q, k))
-        attention = self._weigh(q @ k.transpose(-2, -1), *squares, pixels=height * width)
+        sums = (self.whole(total, height * width) for total in (*squares, q @ k.transpose(-2, -1)))
+        attention = self.weigh(*sums)
         return self.project_out((attention @ v).reshape(-1, channels, height, width))
 
     def _is_faster_on_lists(self, x: Tensor) -> bool:
@@ -94,7 +95,7 @@ class ChannelAttention(nn.Module):
         """The same on lists of pixels, for which maps whose channels come last in memory are not copied.
 
         Heads stay side by side. All channels of queries meet all keys, and what is not of one head is dropped: that is
-        less work than to part the lists. And the projection comes first, since `attention` is as small as its weights.
+        less work than to part the lists. And the projection meets the weights of attention, not the map.
         """
         batch, channels, height, width = maps[0].shape
         heads = (self.heads, channels // self.heads)
@@ -104,22 +105,28 @@ class ChannelAttention(nn.Module):
         squares = (_over_rows(ones @ row.square(), batch)[:, 0].unflatten(1, heads)[..., None] for row in (q, k))
         product = _over_rows(q.transpose(1, 2) @ k, batch).unflatten(2, heads).unflatten(1, heads)
         own = torch.eye(self.heads, dtype=q.dtype, device=q.device)[:, None, :, None]
-        attention = self._weigh((product * own).sum(3), *squares, pixels=height * width)
-        after = self.project_out.weight.reshape(channels, *heads).transpose(0, 1) @ attention
-        seen = v.unflatten(0, (batch, height)).flatten(1, 2) @ after.transpose(1, 2).flatten(2).transpose(1, 2)
+        sums = (self.whole(total, height * width) for total in (*squares, (product * own).sum(3)))
+        after = self.project(self.weigh(*sums))
+        seen = v.unflatten(0, (batch, height)).flatten(1, 2) @ after.transpose(1, 2)
         return channels_first(seen.unflatten(1, (height, width)))
 
-    def _weigh(self, product: Tensor, square_q: Tensor, square_k: Tensor, *, pixels: int) -> Tensor:
-        """Weights of attention, `B heads C/heads C/heads`.
+    def weigh(self, square_q: Tensor, square_k: Tensor, product: Tensor) -> Tensor:
+        """Weights of attention, `... heads C/heads C/heads`.
 
         Args:
-            product: of queries and keys, summed over all pixels, `B heads C/heads C/heads`.
-            square_q, square_k: sums of their squares, `B heads C/heads 1`.
-            pixels: how many.
+            square_q, square_k: sums of the squares of queries and keys over the pixels, `... heads C/heads 1`.
+            product: of both, summed likewise, `... heads C/heads C/heads`.
         """
-        norm_q, norm_k = (self.whole(square, pixels).sqrt().clamp_min(1e-12) for square in (square_q, square_k))
-        product = self.whole(product, pixels)
+        norm_q, norm_k = (square.sqrt().clamp_min(1e-12) for square in (square_q, square_k))
         return (product / (norm_q * norm_k.transpose(-2, -1)) * self.temperature).softmax(-1)
+
+    def project(self, attention: Tensor) -> Tensor:
+        """The projection behind these weights, as one matrix for the values of all heads: `... C C`.
+
+        One pass over the map instead of two: `attention` is as small as the weights that follow it.
+        """
+        weight = self.project_out.weight.flatten(1).unflatten(1, (self.heads, -1)).transpose(0, 1)
+        return (weight @ attention).transpose(-3, -2).flatten(-2)
 
 
 def _over_rows(x: Tensor, batch: int) -> Tensor:
